@@ -1,0 +1,43 @@
+# Everything works from a fresh clone: each target first makes .venv, with the `podgate` command and every extra.
+#
+#   make demo    start Podgate, launch three pods, prove each with a real client (KEEP=1 leaves it running)
+#   make test    lint, types and all tests, scenarios with real clients and servers included
+#   make check   lint and types
+#   make bench   the benchmarks (they assert nothing)
+#   make setup   only the environment
+
+.PHONY: setup demo test check bench system
+.DEFAULT_GOAL := setup
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.complete
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Podgate needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "==> making .venv (Podgate with every extra; a minute or two the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "The venv module is incomplete; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+# Clients that come from the distribution: psql and a browser.
+system:
+	@sh deploy/system-packages.sh
+
+demo: setup system
+	@$(BIN)/podgate demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check system
+	$(BIN)/pytest
+
+bench: setup system
+	$(BIN)/python -m bench

@@ -1,0 +1,107 @@
+"""`python -m controller`: the control plane as one process."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from controller.api.server import SocketProblem
+from controller.home import HomeProblem
+from controller.runtimes import RuntimeFailure
+from controller.runtimes.process import ProcessRuntime
+from controller.service import run_controller
+from controller.settings import Settings
+from controller.store.database import StoreFailure
+from controller.templates import load_templates
+from router.hostname import InvalidName, normalise
+
+log = logging.getLogger("controller")
+
+
+class OneLine(logging.Formatter):
+    """A line an event, whatever a message or a traceback holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the line."""
+        return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM, SIGINT or the end of the parent; give the exit status."""
+    options = _parser().parse_args(arguments)
+    _log_to_stderr()
+    settings = _settings(options)
+    templates = load_templates()
+    make_runtime = partial(ProcessRuntime, settings.home, templates)
+    try:
+        trio.run(run_controller, settings, make_runtime, templates, partial(_ended, options.parent_pipe))
+    except (HomeProblem, SocketProblem, StoreFailure, RuntimeFailure) as problem:
+        log.error("%s", problem)
+        return 1
+    except Exception:
+        log.exception("controller: ended by an unexpected failure")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m controller", description="Podgate's control plane.")
+    parser.add_argument("--home", type=Path, required=True, metavar="DIR", help="where the controller keeps everything")
+    parser.add_argument("--domain", type=_domain, default="pods.localhost", help="pods are named below it")
+    parser.add_argument("--public-host", default="127.0.0.1", help="the address gateways listen on")
+    parser.add_argument("--public-port", type=_port, default=8443, help="the port clients connect to")
+    parser.add_argument("--ca", type=Path, help="the certificate clients verify with (default: the home's own)")
+    parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    home = options.home.absolute()
+    ca = options.ca.absolute() if options.ca else home / "authority" / "ca.pem"
+    return Settings(home, options.domain, options.public_host, options.public_port, ca)
+
+
+async def _ended(parent_pipe: int | None) -> None:
+    """Wait for a signal to end, or for the parent to be gone."""
+    async with trio.open_nursery() as nursery:
+        if parent_pipe is not None:
+            nursery.start_soon(_end_with_parent, parent_pipe, nursery.cancel_scope)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await anext(signals)
+        nursery.cancel_scope.cancel()
+
+
+async def _end_with_parent(descriptor: int, waiting: trio.CancelScope) -> None:
+    async with trio.lowlevel.FdStream(descriptor) as pipe:
+        while await pipe.receive_some():
+            pass
+    waiting.cancel()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _domain(text: str) -> str:
+    try:
+        return normalise(text)
+    except InvalidName as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:6]) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""How a pod is reached from outside, as its clients write it: hosts, ports and URIs that work as they stand."""
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from controller.model import Pod
+from controller.settings import Settings
+from controller.templates import Template, TemplateEndpoint
+from router.hostname import host_of
+
+HTTPS_PORT = 443
+
+
+def credentials_of(pod: Pod, template: Template | None) -> dict[str, tuple[str, str]]:
+    """Give user and password by level."""
+    given = template.credentials if template else ()
+    return {each.level: (each.user, pod.secrets[each.level]) for each in given if each.level in pod.secrets}
+
+
+def uris_of(pod: Pod, template: Template | None, settings: Settings) -> dict[str, str]:
+    """Give the URIs of all endpoints; those of another than the default one are keyed with its name before."""
+    uris: dict[str, str] = {}
+    for endpoint in template.endpoints if template else ():
+        prefix = f"{endpoint.name}:" if endpoint.name else ""
+        for key, uri in _uris(pod, template, endpoint, settings).items():
+            uris[prefix + key] = uri
+    return uris
+
+
+def _uris(
+    pod: Pod, template: Template | None, endpoint: TemplateEndpoint, settings: Settings
+) -> Mapping[str, str]:
+    host = host_of(pod.name, endpoint.name, settings.domain)
+    port = settings.public_port
+    if endpoint.protocol == "postgres":
+        database = template.database(pod.name) if template else ""
+        users = credentials_of(pod, template)
+        return {level: _postgres(*users[level], host, database, settings) for level in users}
+    if endpoint.protocol == "bolt":
+        return {"bolt": f"bolt+s://{host}:{port}"}
+    if endpoint.protocol == "http":
+        return {"https": f"https://{host}/" if port == HTTPS_PORT else f"https://{host}:{port}/"}
+    return {"tls": f"{host}:{port}"}
+
+
+def _postgres(user: str, password: str, host: str, database: str, settings: Settings) -> str:
+    options = f"sslmode=verify-full&sslrootcert={quote(str(settings.ca))}"
+    if settings.domain == "localhost" or settings.domain.endswith(".localhost"):
+        options += f"&hostaddr={quote(_reachable(settings.public_host))}"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"postgresql://{login}@{host}:{settings.public_port}/{quote(database, safe='')}?{options}"
+
+
+def _reachable(listening: str) -> str:
+    """Give an address clients can use for one the gateway listens on: 'all addresses' is none."""
+    try:
+        address = ipaddress.ip_address(listening)
+    except ValueError:
+        return "127.0.0.1"
+    if not address.is_unspecified:
+        return str(address)
+    return "127.0.0.1" if address.version == 4 else "::1"

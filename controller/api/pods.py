@@ -1,0 +1,254 @@
+"""/v1/pods: create, list, show, start, stop, restart, delete, wait, logs, events."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from enum import StrEnum
+from typing import Annotated
+
+import trio
+from fastapi import APIRouter, Query, Request, Response
+
+from controller.addresses import credentials_of, uris_of
+from controller.api.documents import (
+    CredentialDocument,
+    EndpointDocument,
+    EventDocument,
+    EventList,
+    NewPod,
+    PodDocument,
+    PodList,
+    timestamp,
+)
+from controller.api.problems import Problem, shown
+from controller.api.streaming import Stream, end_with_reader
+from controller.control import Control
+from controller.model import Phase, Pod, Want, deleted, restarted, started, stopped
+from controller.names import new_key, new_secret
+from controller.pods import UnknownPod
+from controller.runtimes import RuntimeFailure
+from controller.templates import InvalidParameter
+from router.access import AccessLevel
+from router.hostname import host_of
+
+LONGEST_WAIT = 3600.0  # seconds
+MOST_LOG_LINES = 10_000
+OWNER = "admin"  # until there are users
+
+
+class Until(StrEnum):
+    """What a caller may wait for."""
+
+    ROUTED = "routed"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+class Gone(Exception):
+    """There is no such pod any more, as wished."""
+
+
+class TextStream(Response):
+    """For the API's description: the logs are plain text."""
+
+    media_type = "text/plain"
+
+
+def pods_router(control: Control) -> APIRouter:
+    """Make the routes under /v1/pods."""
+    router = APIRouter(prefix="/v1/pods", tags=["pods"])
+    _collection(router, control)
+    _changes(router, control)
+    _reports(router, control)
+    return router
+
+
+def _collection(router: APIRouter, control: Control) -> None:
+    @router.post("", status_code=201, response_model_exclude_none=True)
+    async def create_pod(new: NewPod) -> PodDocument:
+        """Create a pod; it starts at once."""
+        return _document(control, await control.pods.create(_new_pod(control, new)))
+
+    @router.get("", response_model_exclude_none=True)
+    async def list_pods() -> PodList:
+        """List all pods, oldest first."""
+        return PodList(pods=[_summary(control, pod) for pod in control.pods])
+
+    @router.get("/{name}", response_model_exclude_none=True)
+    async def show_pod(name: str) -> PodDocument:
+        """Show a pod with its credentials and URIs."""
+        return _document(control, control.pods.named(name))
+
+
+def _changes(router: APIRouter, control: Control) -> None:
+    async def change(name: str, changed: Callable[[Pod], Pod], kind: str) -> PodDocument:
+        def checked(pod: Pod) -> Pod:
+            if pod.want is Want.DELETED and changed is not deleted:
+                raise Problem(409, f"pod {name!r} is being deleted; create another when it is gone")
+            return changed(pod)
+
+        return _document(control, await control.pods.change(name, checked, kind))
+
+    @router.post("/{name}/start", status_code=202, response_model_exclude_none=True)
+    async def start_pod(name: str) -> PodDocument:
+        """Start a pod; one that failed is tried again at once, one that runs goes on."""
+        return await change(name, started, "start")
+
+    @router.post("/{name}/stop", status_code=202, response_model_exclude_none=True)
+    async def stop_pod(name: str) -> PodDocument:
+        """Stop a pod and keep its data."""
+        return await change(name, stopped, "stop")
+
+    @router.post("/{name}/restart", status_code=202, response_model_exclude_none=True)
+    async def restart_pod(name: str) -> PodDocument:
+        """Stop a pod and start it anew."""
+        return await change(name, restarted, "restart")
+
+    @router.delete("/{name}", status_code=202, response_model_exclude_none=True)
+    async def delete_pod(name: str) -> PodDocument:
+        """Delete a pod and its data; its name is free when it is gone."""
+        return await change(name, deleted, "delete")
+
+
+def _reports(router: APIRouter, control: Control) -> None:
+    @router.get(
+        "/{name}/wait",
+        response_model=PodDocument,
+        response_model_exclude_none=True,
+        responses={204: {"description": "the pod is gone"}},
+    )
+    async def wait_for_pod(
+        request: Request,
+        name: str,
+        until: Until = Until.ROUTED,
+        within: Annotated[float, Query(alias="timeout", ge=0, le=LONGEST_WAIT)] = 60.0,
+    ) -> PodDocument | Response:
+        """Wait until a pod is routed, stopped or gone."""
+        answer: Pod | Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + within
+            nursery.start_soon(end_with_reader, request.receive, nursery.cancel_scope)
+            answer = await _outcome(control, name, until)
+            nursery.cancel_scope.cancel()
+        if answer is None:
+            raise Problem(504, _not_in_time(control.pods.find(name), name, until, within))
+        if isinstance(answer, Gone):
+            return Response(status_code=204)
+        if isinstance(answer, Exception):
+            raise answer
+        return _document(control, answer)
+
+    @router.get("/{name}/logs", response_class=TextStream)
+    async def follow_logs(
+        name: str, tail: Annotated[int, Query(ge=0, le=MOST_LOG_LINES)] = 100, follow: bool = False
+    ) -> Stream:
+        """Give the last lines a pod wrote, and, if told to follow, what it writes from now on."""
+        pod = control.pods.named(name)
+        return Stream(_lines(control.runtime.logs(pod.key, tail, follow)), "text/plain; charset=utf-8", control.ending)
+
+    @router.get("/{name}/events")
+    async def list_events(name: str) -> EventList:
+        """List what happened to a pod, newest last."""
+        found = await control.pods.events(control.pods.named(name))
+        return EventList(
+            events=[EventDocument(at=timestamp(each.at), kind=each.kind, message=each.message) for each in found]
+        )
+
+
+def _new_pod(control: Control, new: NewPod) -> Pod:
+    template = control.templates.get(new.template)
+    if template is None:
+        reason = f"there is no template {shown(new.template)}; there are {', '.join(control.templates)}"
+        raise Problem(422, f"the request is not valid: template: {reason}", [("template", reason)])
+    try:
+        parameters = template.check_parameters(new.parameters)
+    except InvalidParameter as error:
+        name = f"parameters.{error.field}"
+        detail = f"the request is not valid: {name}: {error.reason}"
+        raise Problem(422, detail, [(name, error.reason)]) from error
+    return Pod(
+        number=0,
+        key=new_key(new.name),
+        name=new.name,
+        template=new.template,
+        access=AccessLevel.parse(new.access),
+        created_at=0.0,
+        parameters=parameters,
+        env=new.env,
+        secrets={credential.level: new_secret() for credential in template.credentials},
+    )
+
+
+async def _outcome(control: Control, name: str, until: Until) -> Pod | Exception:
+    """Wait until the pod that has the name now is as wished, or cannot become so."""
+    first = control.pods.find(name)
+    while True:
+        pod = control.pods.get(first.key) if first else None
+        if pod is None:
+            return Gone() if until is Until.GONE else UnknownPod(name)
+        if until is Until.ROUTED and control.routed(pod):
+            return pod
+        if until is Until.STOPPED and pod.want is Want.OFF and pod.status.phase is Phase.STOPPED:
+            return pod
+        if until is Until.ROUTED and pod.status.phase is Phase.FAILED:
+            return Problem(409, f"pod {name!r} failed: {pod.status.message}")
+        if control.ending.is_set():
+            return Problem(503, "the controller is ending; ask again when it is back")
+        await control.changed.wait()
+
+
+def _not_in_time(pod: Pod | None, name: str, until: Until, within: float) -> str:
+    if pod is None:
+        return f"pod {name!r} was not {until} within {within:g} s"
+    message = f": {pod.status.message}" if pod.status.message else ""
+    if until is Until.ROUTED and pod.status.phase is Phase.AVAILABLE:
+        message = ", but not every gateway leads to it yet; see them: podgate status"
+    return f"pod {name!r} was not {until} within {within:g} s; it is {pod.status.phase}{message}"
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in pieces:
+            yield piece
+    except RuntimeFailure as failure:
+        yield f"podgate: {failure}\n".encode()
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            async with aclosing(pieces):
+                pass
+
+
+def _summary(control: Control, pod: Pod) -> PodDocument:
+    template = control.templates.get(pod.template)
+    port, access = control.settings.public_port, str(pod.access)
+    return PodDocument(
+        name=pod.name,
+        key=pod.key,
+        template=pod.template,
+        access=access,
+        owner=OWNER,
+        want="on" if pod.want is Want.ON else "off",
+        phase=pod.status.phase,
+        message=pod.status.message,
+        since=timestamp(pod.status.since),
+        restarts=pod.status.restarts,
+        created_at=timestamp(pod.created_at),
+        routed=control.routed(pod),
+        endpoints=[
+            EndpointDocument(
+                name=each.name,
+                host=host_of(pod.name, each.name, control.settings.domain),
+                port=port,
+                protocol=each.protocol,
+                access=access,
+            )
+            for each in (template.endpoints if template else ())
+        ],
+    )
+
+
+def _document(control: Control, pod: Pod) -> PodDocument:
+    template = control.templates.get(pod.template)
+    given = credentials_of(pod, template).items()
+    credentials = {level: CredentialDocument(user=user, password=password) for level, (user, password) in given}
+    uris = uris_of(pod, template, control.settings)
+    return _summary(control, pod).model_copy(update={"credentials": credentials, "uris": uris})

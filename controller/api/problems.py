@@ -1,0 +1,111 @@
+"""Errors as every caller gets them: RFC 9457 problem documents, one form for all of the API."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from controller.pods import UnknownPod
+from controller.store.database import StoreFailure
+from controller.store.store import NameTaken
+
+MEDIA_TYPE = "application/problem+json"
+MOST_FIELDS = 20  # errors shown of one request
+_LONGEST_SHOWN = 200  # characters of what a caller sent, within a message
+
+
+class Problem(Exception):
+    """An answer that is an error: its status, one sentence on what happened and what to do, the fields at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        fields: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.fields = tuple(fields)
+        self.headers = headers
+
+    def response(self) -> JSONResponse:
+        """Give the answer."""
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.fields:
+            document["errors"] = [{"field": name, "reason": reason} for name, reason in self.fields]
+        return JSONResponse(document, self.status, self.headers, MEDIA_TYPE)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every expected error of `app` be answered by a problem."""
+
+    @app.exception_handler(Problem)
+    async def of_problem(_request: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> JSONResponse:
+        return Problem(error.status_code, _http_detail(request, error), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def of_validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return _invalid(error).response()
+
+    @app.exception_handler(UnknownPod)
+    async def of_unknown(_request: Request, error: UnknownPod) -> JSONResponse:
+        return Problem(
+            404, f"there is no pod named {shown(str(error))}; see those there are: podgate pod list"
+        ).response()
+
+    @app.exception_handler(NameTaken)
+    async def of_taken(_request: Request, error: NameTaken) -> JSONResponse:
+        detail = f"a pod named {str(error)!r} is there already; choose another name, or delete that pod first"
+        return Problem(409, detail, [("name", "taken")]).response()
+
+    @app.exception_handler(StoreFailure)
+    async def of_store(_request: Request, error: StoreFailure) -> JSONResponse:
+        return Problem(507 if error.full else 503, str(error)).response()
+
+
+def shown(text: str) -> str:
+    """Give what a caller sent as it may stand in a message."""
+    return repr(text) if len(text) <= _LONGEST_SHOWN else repr(text[:_LONGEST_SHOWN]) + "…"
+
+
+def _http_detail(request: Request, error: HTTPException) -> str:
+    path = shown(request.url.path)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"there is nothing at {path}; the API is described at /v1/openapi.json"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.method} is not possible at {path}"
+    return str(error.detail)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    fields = [(_field(found["loc"]), _reason(found)) for found in error.errors()[:MOST_FIELDS]]
+    detail = "; ".join(f"{name}: {reason}" for name, reason in fields[:3])
+    return Problem(422, f"the request is not valid: {detail}", fields)
+
+
+def _field(location: Iterable[object]) -> str:
+    parts = [str(part)[:_LONGEST_SHOWN] for part in location if not isinstance(part, int)]
+    return ".".join(parts[1:]) or (parts[0] if parts else "body")
+
+
+def _reason(found: Mapping[str, Any]) -> str:
+    if found["type"] == "json_invalid":
+        return f"not JSON: {found.get('ctx', {}).get('error', 'syntax error')}"
+    if found["type"] == "extra_forbidden":
+        return "no such field"
+    return str(found["msg"]).removeprefix("Value error, ")[:500]

@@ -1,0 +1,78 @@
+"""/v1/status, /v1/templates and /v1/healthz."""
+
+from collections import Counter
+
+from fastapi import APIRouter
+
+from controller.api.documents import (
+    GatewayDocument,
+    ParameterDocument,
+    PublishedRoutes,
+    Refused,
+    StatusDocument,
+    TemplateDocument,
+    TemplateEndpointDocument,
+    TemplateList,
+    timestamp,
+)
+from controller.control import Control
+from controller.feed import Gateway
+from controller.settings import VERSION
+
+
+def status_router(control: Control) -> APIRouter:
+    """Make the routes that tell how the controller is and what it can do."""
+    router = APIRouter(prefix="/v1", tags=["status"])
+
+    @router.get("/healthz")
+    async def tell_health() -> dict[str, str]:
+        """Tell that the controller answers; needs no token."""
+        return {"status": "ok"}
+
+    @router.get("/status")
+    async def tell_status() -> StatusDocument:
+        """Tell how many pods, routes and gateways there are and how they are."""
+        epoch, number = control.feed.version
+        gateways = sorted(control.feed.gateways.values(), key=lambda gateway: gateway.replica)
+        return StatusDocument(
+            version=VERSION,
+            started_at=timestamp(control.started_at),
+            domain=control.settings.domain,
+            pods=Counter(str(pod.status.phase) for pod in control.pods),
+            routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed)),
+            gateways=[_gateway(control, gateway) for gateway in gateways],
+        )
+
+    @router.get("/templates")
+    async def list_templates() -> TemplateList:
+        """List what a pod can be made of."""
+        return TemplateList(
+            templates=[
+                TemplateDocument(
+                    name=template.name,
+                    summary=template.summary,
+                    parameters=[
+                        ParameterDocument(name=each.name, help=each.help, default=each.default, required=each.required)
+                        for each in template.parameters
+                    ],
+                    endpoints=[
+                        TemplateEndpointDocument(name=each.name, protocol=each.protocol) for each in template.endpoints
+                    ],
+                )
+                for template in control.templates.values()
+            ]
+        )
+
+    return router
+
+
+def _gateway(control: Control, gateway: Gateway) -> GatewayDocument:
+    return GatewayDocument(
+        replica=gateway.replica,
+        epoch=gateway.acknowledged.epoch,
+        version=gateway.acknowledged.number,
+        current=control.feed.current(gateway),
+        workers=gateway.workers,
+        since=timestamp(gateway.since),
+        rejected=[Refused(host=host, reason=reason) for host, (_, reason) in gateway.rejected.items()],
+    )

@@ -1,0 +1,38 @@
+"""Control: the parts of one running controller, as the API uses them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from controller.feed import Feed
+from controller.model import Phase, Pod
+from controller.pods import Pods
+from controller.pulse import Pulse
+from controller.runtimes import Runtime
+from controller.settings import Settings
+from controller.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the API needs to answer; `scopes` gives the scope of a token by its hash."""
+
+    settings: Settings
+    pods: Pods
+    feed: Feed
+    runtime: Runtime
+    templates: Mapping[str, Template]
+    changed: Pulse  # a pod, a route or a gateway changed, or the controller is about to end
+    scopes: Mapping[str, str] = field(repr=False)
+    started_at: float
+    ending: trio.Event = field(default_factory=trio.Event)
+
+    def routed(self, pod: Pod) -> bool:
+        """Tell whether a pod is available and every live gateway, one at least, leads to it."""
+        return pod.status.phase is Phase.AVAILABLE and self.feed.routed(pod.key)
+
+    def end(self) -> None:
+        """Say that the controller ends: streams and waits end now."""
+        self.ending.set()
+        self.changed.beat()

@@ -1,0 +1,159 @@
+"""Feed: the published routes of this life of the controller, and the gateways that follow them.
+
+A life is an epoch; its versions rise by one with each change. A gateway that is behind gets the deltas it misses out
+of one short memory that all gateways share, or a new snapshot when that no longer holds them: a slow gateway costs
+no memory. A gateway is live while its stream is open.
+"""
+
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from controller.publish import difference
+from controller.pulse import Pulse
+from router.model import Route, RouteState
+from router.snapshot import NO_VERSION, Rejected, Version, delta_document, snapshot_document
+
+PING_EVERY = 5.0  # seconds
+REMEMBERED_DELTAS = 256
+
+
+class NotLive(Exception):
+    """An acknowledgement from a gateway that has no open stream."""
+
+
+class NotPublished(ValueError):
+    """An acknowledgement of a version that this life has not published yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Gateway:
+    """A gateway replica with an open stream."""
+
+    replica: str
+    workers: int
+    since: float  # seconds since 1970
+    acknowledged: Version = NO_VERSION
+    rejected: dict[str, tuple[int, str]] = field(default_factory=dict)  # host: in which version, why
+
+
+class Feed:
+    """The published routes, by the key of what they belong to."""
+
+    def __init__(self, changed: Pulse, now: Callable[[], float] = time.time) -> None:
+        self.gateways: dict[str, Gateway] = {}
+        self._changed = changed  # beaten when a version is published or acknowledged, or a gateway comes or goes
+        self._now = now
+        self._version = Version(secrets.token_hex(8), 1)
+        self._routes: dict[str, tuple[Route, ...]] = {}
+        self._changed_at: dict[str, int] = {}  # host: the version that last changed its route
+        self._deltas: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED_DELTAS)
+        self._published = Pulse()
+
+    @property
+    def version(self) -> Version:
+        """The version published last."""
+        return self._version
+
+    def __len__(self) -> int:
+        return len(self._changed_at)
+
+    def put(self, key: str, routes: tuple[Route, ...]) -> None:
+        """Publish the routes of `key` in place of those it had."""
+        put, remove = difference(self._routes.get(key, ()), routes)
+        if not put and not remove:
+            return
+        number = self._version.number + 1
+        self._version = self._version._replace(number=number)
+        self._routes[key] = routes
+        self._changed_at |= {route.host: number for route in put}
+        for host in remove:
+            self._changed_at.pop(host, None)
+        if not routes:
+            del self._routes[key]
+        self._deltas.append((number, _line(delta_document(self._version, put, remove))))
+        self._published.beat()
+        self._changed.beat()
+
+    def routed(self, key: str) -> bool:
+        """Tell whether every live gateway, one at least, runs the routes of `key` as they are, all available."""
+        routes = self._routes.get(key, ())
+        if any(route.state is not RouteState.AVAILABLE for route in routes):
+            return False
+        return bool(self.gateways) and all(self._runs(gateway, routes) for gateway in self.gateways.values())
+
+    def current(self, gateway: Gateway) -> bool:
+        """Tell whether a gateway runs the version published last."""
+        return gateway.acknowledged == self._version
+
+    async def follow(self, replica: str, workers: int) -> AsyncGenerator[bytes, None]:
+        """Give the routes and all that happens to them, a line each; a later stream of the same replica ends this."""
+        gateway = self.gateways[replica] = Gateway(replica, workers, self._now())
+        self._published.beat()
+        self._changed.beat()
+        try:
+            number, lines = self._snapshot()
+            yield lines
+            while self.gateways.get(replica) is gateway:
+                if number != self._version.number:
+                    number, lines = self._after(number)
+                    yield lines
+                elif not await self._published_in_time():
+                    yield _line({"kind": "ping"})
+        finally:
+            if self.gateways.get(replica) is gateway:
+                del self.gateways[replica]
+                self._changed.beat()
+
+    def acknowledge(self, replica: str, version: Version, rejected: Iterable[Rejected]) -> None:
+        """Take note that a gateway runs `version`, and which routes it could not use on the way to it.
+
+        Raises NotLive and NotPublished.
+        """
+        gateway = self.gateways.get(replica)
+        if gateway is None:
+            raise NotLive(replica)
+        if version.epoch == self._version.epoch:
+            if version.number > self._version.number:
+                raise NotPublished(version.number)
+            if version.epoch == gateway.acknowledged.epoch and version.number < gateway.acknowledged.number:
+                return
+            kept = {host: found for host, found in gateway.rejected.items() if self._still(host, found[0], version)}
+            gateway.rejected = kept | {host: (version.number, reason) for host, reason in rejected}
+        gateway.acknowledged = version
+        self._changed.beat()
+
+    def _still(self, host: str, rejected_in: int, version: Version) -> bool:
+        """Tell whether what was rejected is what `version` still has."""
+        changed_at = self._changed_at.get(host, version.number)
+        return changed_at <= rejected_in or changed_at > version.number
+
+    def _runs(self, gateway: Gateway, routes: Iterable[Route]) -> bool:
+        epoch, number = gateway.acknowledged
+        return epoch == self._version.epoch and all(
+            number >= self._changed_at[route.host] and route.host not in gateway.rejected for route in routes
+        )
+
+    async def _published_in_time(self) -> bool:
+        with trio.move_on_after(PING_EVERY):
+            await self._published.wait()
+            return True
+        return False
+
+    def _after(self, number: int) -> tuple[int, bytes]:
+        if self._deltas[0][0] > number + 1:
+            return self._snapshot()
+        return self._version.number, b"".join(line for at, line in self._deltas if at > number)
+
+    def _snapshot(self) -> tuple[int, bytes]:
+        routes = (route for routes in self._routes.values() for route in routes)
+        return self._version.number, _line(snapshot_document(self._version, routes))
+
+
+def _line(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,111 @@
+"""The controller's home: its directories, the lock that keeps a second controller out, and the token files."""
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from controller.names import hash_of, new_secret
+from controller.store.store import Store
+
+TOKENS = {"admin": "admin.token", "gateway": "gateway.token"}  # scope: file
+SHORTEST_TOKEN = 20  # characters, of one that somebody put there by hand
+LONGEST_TOKEN = 1024
+
+log = logging.getLogger(__name__)
+
+
+class HomeProblem(Exception):
+    """The home cannot be used; the text says why and what to do."""
+
+
+def prepare_home(home: Path) -> None:
+    """Make the directories there are to be. A home of root's is traversable: pods' own users have theirs within it."""
+    try:
+        home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(home.stat().st_mode)
+        if os.geteuid() == 0 and mode & 0o111 != 0o111:
+            home.chmod(mode | 0o111)
+        (home / "run").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise HomeProblem(
+            f"home: {error.filename} cannot be made or used: {error.strerror}; choose another with --home"
+        ) from error
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Hold the home for this process alone; the lock goes with the process, however that ends."""
+    path = home / "controller.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise HomeProblem(f"home: {path} cannot be opened: {error.strerror}; mend its owner or mode") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HomeProblem(
+                f"home: another controller already runs on {home}; stop it, or choose another home with --home"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def ensure_tokens(home: Path, store: Store) -> dict[str, str]:
+    """See that each token has its file and is let in; give the scope of every token by its hash."""
+    for scope, name in TOKENS.items():
+        store.set_token(scope, scope, hash_of(_token(home / name)))
+    return store.tokens()
+
+
+def _token(path: Path) -> str:
+    try:
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            token = new_secret()
+            _write(path, token)
+            log.info("tokens: wrote %s", path.name)
+            return token
+    except OSError as error:
+        raise HomeProblem(f"tokens: {path}: {error.strerror}; mend its owner or mode, or remove it") from error
+
+
+def _read(path: Path) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
+            os.fchmod(descriptor, 0o600)
+            log.warning("tokens: %s was readable by others; now it is not", path.name)
+        token = file.read(LONGEST_TOKEN + 2).strip()
+    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+        raise HomeProblem(
+            f"tokens: {path} holds no usable token: expected one line of at least {SHORTEST_TOKEN} ASCII characters; "
+            "remove the file to have a new one made"
+        )
+    return token
+
+
+def _write(path: Path, token: str) -> None:
+    """Write the file so that it is there whole or not at all, and never readable by others."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,88 @@
+"""From pods to routes: pure. What the gateways are to know of a pod, given what is wanted of it and seen of it."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from controller.model import Phase, Pod, Want
+from controller.runtimes import Observed
+from controller.templates import TemplateEndpoint
+from router.access import AccessLevel
+from router.hostname import host_of
+from router.model import Address, Protocol, Route, RouteState, UnixAddress, parse_address
+
+API_NAME = "api"
+
+_STATES = {  # of a pod that is wanted: whatever goes down then is to come up again
+    Phase.REQUESTED: RouteState.STARTING,
+    Phase.STARTING: RouteState.STARTING,
+    Phase.AVAILABLE: RouteState.AVAILABLE,
+    Phase.STOPPING: RouteState.STARTING,
+    Phase.STOPPED: RouteState.STARTING,
+    Phase.FAILED: RouteState.FAILED,
+}
+# What a runtime tells about a pod is for its owner; strangers who connect read only this.
+_MESSAGES = {
+    RouteState.AVAILABLE: "",
+    RouteState.STARTING: "it is starting; try again in a moment",
+    RouteState.STOPPED: "its owner can start it: podgate pod start {name}",
+    RouteState.FAILED: "it does not start; its owner can see why: podgate pod show {name}",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Difference(NamedTuple):
+    """What leads from one set of routes to the next."""
+
+    put: tuple[Route, ...]
+    remove: tuple[str, ...]
+
+
+def routes_of(pod: Pod, seen: Observed | None, endpoints: Iterable[TemplateEndpoint], domain: str) -> tuple[Route, ...]:
+    """Give the routes of a pod: one for each endpoint, whether it can be used now or not."""
+    return tuple(_route(pod, seen, endpoint, domain) for endpoint in endpoints)
+
+
+def api_route(socket: str, domain: str) -> Route:
+    """Give the route that leads to the controller's own API; who calls it is asked for a token there."""
+    host = host_of(API_NAME, "", domain)
+    return Route(host, Protocol.HTTP, (UnixAddress(socket),), AccessLevel.PUBLIC)
+
+
+def difference(before: Iterable[Route], after: Iterable[Route]) -> Difference:
+    """Tell what to put and what to remove to get from one set of routes to another."""
+    old = {route.host: route for route in before}
+    new = {route.host: route for route in after}
+    put = tuple(route for host, route in new.items() if old.get(host) != route)
+    return Difference(put, tuple(host for host in old if host not in new))
+
+
+def _route(pod: Pod, seen: Observed | None, endpoint: TemplateEndpoint, domain: str) -> Route:
+    state = _state(pod)
+    upstreams: tuple[Address, ...] = ()
+    if state is RouteState.AVAILABLE:
+        upstreams = _upstreams(pod, {} if seen is None else seen.upstreams, endpoint.name)
+        state = state if upstreams else RouteState.FAILED
+    return Route(
+        host=host_of(pod.name, endpoint.name, domain),
+        protocol=Protocol(endpoint.protocol),
+        upstreams=upstreams,
+        access=pod.access,
+        state=state,
+        message=_MESSAGES[state].format(name=pod.name),
+    )
+
+
+def _state(pod: Pod) -> RouteState:
+    if pod.want is not Want.ON:
+        return RouteState.STOPPED  # no new connections from the moment a stop was asked for
+    return _STATES[pod.status.phase]
+
+
+def _upstreams(pod: Pod, addresses: Mapping[str, str], endpoint: str) -> tuple[Address, ...]:
+    try:
+        return (parse_address(addresses.get(endpoint)),)
+    except ValueError as error:
+        log.error("pod %s: endpoint %r has no usable address: %s", pod.key, endpoint, error)
+        return ()

@@ -1,0 +1,117 @@
+"""Whether a pod answers its protocol: one short question each, which a usable server answers and no other.
+
+    postgres  a startup message; an authentication request, or an error other than "cannot connect now" (57P03)
+    bolt      the handshake; a version
+    http      GET; the head of any response, or, where a path is given, one that says success
+    tcp       a connection that opens
+
+A pod is probed only until it was ready once: whether its service stays well is its own business.
+"""
+
+import re
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+PROBE_TIME = 2.0  # seconds one question may take
+FIRST_PAUSE = 0.02  # seconds between two questions, growing to
+LONGEST_PAUSE = 0.25
+_LONGEST_ANSWER = 4096  # bytes read of one
+
+_STARTUP = b"user\0podgate\0database\0podgate\0application_name\0podgate readiness\0\0"
+_CANNOT_CONNECT_NOW = b"\0C57P03\0"
+_BOLT = bytes.fromhex("6060b017 00080805 00040404 00000003 00000000")
+_HTTP_HEAD = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question: the protocol, where to ask (`host:port` or `unix:/path`), and for http what."""
+
+    protocol: str
+    address: str
+    path: str = ""
+
+
+async def until_ready(checks: tuple[Check, ...]) -> None:
+    """Return when every check was answered; each is asked until it is, then no more."""
+    for check in checks:
+        pause = FIRST_PAUSE
+        while not await answers(check):
+            await trio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+async def answers(check: Check) -> bool:
+    """Ask once, within `PROBE_TIME`."""
+    with trio.move_on_after(PROBE_TIME):
+        try:
+            stream = await _connect(check.address)
+            async with stream:
+                return await _ASK[check.protocol](stream, check)
+        except (OSError, trio.BrokenResourceError):
+            return False
+    return False
+
+
+async def _connect(address: str) -> trio.SocketStream:
+    if address.startswith("unix:"):
+        found = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        target: object = address[5:]
+    else:
+        host, _colon, port = address.rpartition(":")
+        found = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_STREAM)
+        target = (host, int(port))
+    try:
+        await found.connect(target)
+    except BaseException:
+        found.close()
+        raise
+    return trio.SocketStream(found)
+
+
+async def _ask_postgres(stream: trio.SocketStream, check: Check) -> bool:
+    del check
+    await stream.send_all(struct.pack(">II", len(_STARTUP) + 8, 3 << 16) + _STARTUP)
+    answer = await _receive(stream, lambda seen: len(seen) >= 5 and len(seen) >= 1 + struct.unpack(">I", seen[1:5])[0])
+    return answer[:1] == b"R" or (answer[:1] == b"E" and _CANNOT_CONNECT_NOW not in answer)
+
+
+async def _ask_bolt(stream: trio.SocketStream, check: Check) -> bool:
+    del check
+    await stream.send_all(_BOLT)
+    answer = await _receive(stream, lambda seen: len(seen) >= 4)
+    return len(answer) >= 4 and any(answer[:4]) and not answer.startswith(b"HTTP")
+
+
+async def _ask_http(stream: trio.SocketStream, check: Check) -> bool:
+    question = f"GET {check.path or '/'} HTTP/1.1\r\nHost: {check.address}\r\nConnection: close\r\n\r\n"
+    await stream.send_all(question.encode())
+    head = _HTTP_HEAD.match(await _receive(stream, lambda seen: len(seen) >= 12))
+    return head is not None and (not check.path or head[1].startswith(b"2"))
+
+
+async def _ask_tcp(stream: trio.SocketStream, check: Check) -> bool:
+    del stream, check
+    return True
+
+
+async def _receive(stream: trio.SocketStream, enough: Callable[[bytes], bool]) -> bytes:
+    """Read until there is enough, or the other side ended, or sends more than any answer is long."""
+    seen = b""
+    while len(seen) < _LONGEST_ANSWER and not enough(seen):
+        data = await stream.receive_some(_LONGEST_ANSWER)
+        if not data:
+            break
+        seen += data
+    return seen
+
+
+_ASK: dict[str, Callable[[trio.SocketStream, Check], Awaitable[bool]]] = {
+    "postgres": _ask_postgres,
+    "bolt": _ask_bolt,
+    "http": _ask_http,
+    "tcp": _ask_tcp,
+}

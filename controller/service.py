@@ -1,0 +1,70 @@
+"""One life of a controller: what starts in which order, and how it ends.
+
+    home locked → store migrated → tokens there → runtime watching → pods tended → API answering
+
+Pods go on running when it ends, however it ends; the next life finds them by the store and by looking.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from controller.api.app import create_app
+from controller.api.server import listen, serve
+from controller.control import Control
+from controller.feed import Feed
+from controller.home import ensure_tokens, locked, prepare_home
+from controller.pods import Pods
+from controller.publish import API_NAME, api_route
+from controller.pulse import Pulse
+from controller.reconcile import Reconciler
+from controller.runtimes import Runtime
+from controller.settings import VERSION, Settings
+from controller.store.store import Store
+from controller.templates import Template
+
+log = logging.getLogger("controller")
+
+
+async def run_controller(
+    settings: Settings,
+    make_runtime: Callable[[], Runtime],
+    templates: Mapping[str, Template],
+    ended: Callable[[], Awaitable[object]],
+) -> None:
+    """Run a controller until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
+    prepare_home(settings.home)
+    with locked(settings.home), Store(settings.store) as store:
+        changed = Pulse()
+        control = Control(
+            settings=settings,
+            pods=Pods(store, changed),
+            feed=Feed(changed),
+            runtime=make_runtime(),
+            templates=templates,
+            changed=changed,
+            scopes=ensure_tokens(settings.home, store),
+            started_at=time.time(),
+        )
+        await control.pods.load()
+        await _run(control, ended)
+
+
+async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None:
+    settings = control.settings
+    reconciler = Reconciler(control.pods, control.runtime, control.feed, control.templates, settings.domain)
+    control.feed.put(API_NAME, (api_route(str(settings.socket), settings.domain),))
+    listener = listen(settings.socket)
+    async with trio.open_nursery() as parts:
+        parts.start_soon(control.runtime.run)
+        await parts.start(reconciler.run)
+        async with trio.open_nursery() as serving:
+            serving.start_soon(serve, create_app(control), listener, control.ending)
+            log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain)
+            await ended()
+            log.info("controller: ending; pods go on running")
+            control.end()
+        parts.cancel_scope.cancel()
+    settings.socket.unlink(missing_ok=True)

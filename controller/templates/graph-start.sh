@@ -1,0 +1,14 @@
+# Starts ArcadeDB: the password by a file, since everybody may read arguments; its log to standard output only.
+set -eu
+exec "$ARCADEDB_JAVA" -Xms64m -Xmx"$PARAM_MEMORY" -XX:+UseSerialGC -XX:-UsePerfData \
+    --add-exports=java.management/sun.management=ALL-UNNAMED --enable-native-access=ALL-UNNAMED \
+    -Djava.awt.headless=true -Djava.util.logging.config.file="$POD_TEMPLATE/graph-logging.conf" \
+    -Darcadedb.server.mode=production \
+    -Darcadedb.server.rootPath="$POD_DATA" \
+    -Darcadedb.server.databaseDirectory="$POD_DATA/databases" \
+    -Darcadedb.server.rootPasswordPath="$POD_RUN/root-password" \
+    -Darcadedb.server.defaultDatabases="$POD_DATABASE[root]" \
+    -Darcadedb.server.httpIncomingHost=127.0.0.1 -Darcadedb.server.httpIncomingPort="$HTTP_PORT" \
+    -Darcadedb.server.plugins=Bolt:com.arcadedb.bolt.BoltProtocolPlugin \
+    -Darcadedb.bolt.host=127.0.0.1 -Darcadedb.bolt.port="$BOLT_PORT" \
+    -cp "$ARCADEDB_JARS/*" com.arcadedb.server.ArcadeDBServer

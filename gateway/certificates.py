@@ -1,0 +1,55 @@
+"""The certificates a worker presents. It holds the leaves it was given and asks its supervisor for others.
+
+The authority's key never enters a worker: a process that talks to strangers cannot sign for anybody.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from certs.leaf import Leaf
+from router.hostname import wildcard_of
+
+
+class Certificates:
+    """Leaves by the host names they are good for, and the default for clients that name no host."""
+
+    def __init__(self, ask: Callable[[str], None]) -> None:
+        """`ask` begins to ask for the leaf of a host; the answer comes by `put` and `answer`."""
+        self._ask = ask
+        self._leaves: dict[str, Leaf] = {}
+        self._default: Leaf | None = None
+        self._asked: dict[str, trio.Event] = {}
+
+    async def get(self, host: str, route_host: str | None) -> Leaf | None:
+        """Give the leaf for `host`; one of its own is asked for only if it has a route, named as the route names it."""
+        leaf = self._find(host)
+        if leaf is not None or route_host is None:
+            return leaf if host else self._default
+        answered = self._asked.get(route_host)
+        if answered is None:
+            answered = self._asked[route_host] = trio.Event()
+            self._ask(route_host)
+        await answered.wait()
+        return self._find(host)
+
+    def put(self, leaf: Leaf, *, default: bool) -> list[Leaf]:
+        """Present `leaf` from now on; give the leaves that it replaces everywhere."""
+        before = list(self._leaves.values())
+        if default:
+            stand_ins = [host for host, held in self._leaves.items() if held is self._default]
+            self._leaves.update(dict.fromkeys(stand_ins, leaf))
+            self._default = leaf
+        self._leaves.update(dict.fromkeys(leaf.hosts, leaf))
+        return [old for old in before if old not in self._leaves.values()]
+
+    def answer(self, host: str) -> None:
+        """Let those go on who wait for the leaf of `host`; if none came, the default stands in: clients judge it."""
+        if self._find(host) is None and self._default is not None:
+            self._leaves[host] = self._default
+        answered = self._asked.pop(host, None)
+        if answered is not None:
+            answered.set()
+
+    def _find(self, host: str) -> Leaf | None:
+        return self._leaves.get(host) or self._leaves.get(wildcard_of(host))

@@ -1,0 +1,76 @@
+"""Why a connection does not reach its pod, and how each protocol says so.
+
+An opening ends early in one of two ways. A `Refusal` has an answer for the client, in its own protocol; `replies`
+speaks it. An `Abandoned` opening has none: the client has left, or speaks nothing we could answer in. Both carry what
+the log should say.
+"""
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class Reason(Enum):
+    """Why a connection is refused."""
+
+    UNKNOWN_HOST = auto()
+    NO_SERVER_NAME = auto()
+    FOREIGN_HOST = auto()  # an HTTP request for another host than the connection was opened for
+    MALFORMED = auto()
+    TLS_REQUIRED = auto()
+    FORBIDDEN = auto()
+    STOPPED = auto()
+    STARTING = auto()
+    FAILED = auto()
+    UNREACHABLE = auto()
+    TIMEOUT = auto()
+
+
+class Words(NamedTuple):
+    """One reason in the words of each protocol."""
+
+    title: str  # for people
+    sqlstate: str  # PostgreSQL, appendix A
+    http_status: int  # RFC 9110, section 15
+    bolt_code: str  # Neo4j status codes; of the transient ones drivers know that trying again helps
+    alert: int  # TLS AlertDescription (RFC 8446, section 6)
+
+
+_UNRECOGNIZED_NAME, _ACCESS_DENIED, _INTERNAL_ERROR = 112, 49, 80
+_INVALID = "Neo.ClientError.Request.Invalid"
+_UNAVAILABLE = "Neo.TransientError.General.DatabaseUnavailable"
+
+WORDS = {
+    Reason.UNKNOWN_HOST: Words(
+        "No such pod", "3D000", 404, "Neo.ClientError.Database.DatabaseNotFound", _UNRECOGNIZED_NAME
+    ),
+    Reason.NO_SERVER_NAME: Words("Which pod?", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
+    Reason.FOREIGN_HOST: Words("Wrong connection for this host", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
+    Reason.MALFORMED: Words("Bad request", "08P01", 400, _INVALID, _INTERNAL_ERROR),
+    Reason.TLS_REQUIRED: Words("TLS required", "28000", 426, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
+    Reason.FORBIDDEN: Words("Not allowed", "28000", 403, "Neo.ClientError.Security.Forbidden", _ACCESS_DENIED),
+    Reason.STOPPED: Words("This pod is stopped", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.STARTING: Words("This pod is starting", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.FAILED: Words("This pod has failed", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.UNREACHABLE: Words("This pod does not answer", "08006", 502, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.TIMEOUT: Words("This took too long", "08006", 504, _UNAVAILABLE, _INTERNAL_ERROR),
+}
+
+
+class Refusal(Exception):
+    """A connection that gets an answer instead of its pod."""
+
+    def __init__(self, reason: Reason, message: str, hint: str = "", *, for_log: str = "") -> None:
+        """`message` and `hint` are for the client: what happened, what to do; `for_log` is for us alone."""
+        super().__init__(f"{message} ({for_log})" if for_log else message)
+        self.reason = reason
+        self.message = message
+        self.hint = hint
+
+    @property
+    def words(self) -> Words:
+        """How the protocols say it."""
+        return WORDS[self.reason]
+
+
+class Abandoned(Exception):
+    """A connection that ends without an answer: nobody is there to read one, or no protocol to write it in."""

@@ -1,0 +1,22 @@
+"""What a gateway can be told, in one value that travels to its workers."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Seconds and counts; the defaults are for the open internet."""
+
+    public_port: int = 443  # the port in addresses that people use
+    opening_budget: float = 15.0  # from accept to the first relayed byte
+    connect_timeout: float = 5.0  # for each upstream tried
+    idle: float = 24 * 3600.0  # silence of a link; dead peers are found earlier, by TCP keep-alive
+    linger: float = 60.0  # silence after one side has ended
+    stall: float = 600.0  # one side does not take what the other sent
+    drain: float = 30.0  # grace for open links at shutdown
+    most_openings: int = 1024  # of one worker at once
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the JSON form; `Options(**document)` reads it back."""
+        return asdict(self)

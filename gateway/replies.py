@@ -1,0 +1,77 @@
+"""Telling a client inside TLS why it does not reach its pod, in the protocol it speaks."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import Abandoned, Reason, Refusal
+from gateway.tls import TlsClient
+from gateway.wire import bolt, httphead, postgres
+from gateway.wire.opening import Opening, recognise
+from gateway.wire.verdict import Malformed
+from router.model import Protocol
+
+_SPOKEN = {
+    Opening.POSTGRES_STARTUP: Protocol.POSTGRES,
+    Opening.POSTGRES_CANCEL: Protocol.POSTGRES,
+    Opening.BOLT: Protocol.BOLT,
+    Opening.HTTP: Protocol.HTTP,
+}
+
+
+async def reply(client: TlsClient, protocol: Protocol | None, refusal: Refusal) -> None:
+    """Answer in `protocol`, or in the one the client's first bytes show. Raises Abandoned if there is no answering."""
+    try:
+        if protocol is None:
+            opening = await client.look(recognise)
+            protocol = _SPOKEN.get(opening, Protocol.TCP) if isinstance(opening, Opening) else Protocol.TCP
+        await _REPLIES[protocol](client, refusal)
+    except Malformed as error:
+        raise Abandoned(str(error)) from error
+
+
+async def _reply_postgres(client: TlsClient, refusal: Refusal) -> None:
+    startup = await client.look(postgres.parse_startup)
+    if isinstance(startup, postgres.CancelRequest):
+        return  # the protocol has no answer to it
+    await client.send(postgres_error(refusal))
+
+
+async def _reply_bolt(client: TlsClient, refusal: Refusal) -> None:
+    version = bolt.choose_version(await client.look(bolt.parse_handshake))
+    await client.send(bolt.version_reply(version))
+    if version is None:
+        return
+    client.unread = client.unread[bolt.HANDSHAKE_SIZE :]
+    await client.look(bolt.read_message)  # HELLO: drivers do not listen before they have said it
+    text = f"{refusal.message}. {refusal.hint}" if refusal.hint else refusal.message
+    await client.send(bolt.failure(refusal.words.bolt_code, text))
+
+
+async def _reply_http(client: TlsClient, refusal: Refusal) -> None:
+    try:
+        head = await client.look(httphead.parse_head)
+    except Malformed as error:
+        malformed = Refusal(Reason.MALFORMED, f"the request cannot be read: {error}")
+        return await client.send(_http(malformed, wants_html=False, head_only=False))
+    return await client.send(_http(refusal, wants_html=head.wants_html, head_only=head.method == "HEAD"))
+
+
+async def _reply_tcp(_client: TlsClient, _refusal: Refusal) -> None:
+    """Say nothing: of a raw protocol we know no words. The reset that follows is not taken for a good end."""
+
+
+_REPLIES: dict[Protocol, Callable[[TlsClient, Refusal], Awaitable[None]]] = {
+    Protocol.POSTGRES: _reply_postgres,
+    Protocol.BOLT: _reply_bolt,
+    Protocol.HTTP: _reply_http,
+    Protocol.TCP: _reply_tcp,
+}
+
+
+def postgres_error(refusal: Refusal) -> bytes:
+    """Make the ErrorResponse that says it."""
+    return postgres.error_response(refusal.words.sqlstate, refusal.message, refusal.hint)
+
+
+def _http(refusal: Refusal, *, wants_html: bool, head_only: bool) -> bytes:
+    words = refusal.words
+    return httphead.refusal(words.http_status, words.title, refusal.message, refusal.hint, wants_html, head_only)

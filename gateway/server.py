@@ -1,0 +1,115 @@
+"""Accepting connections, and the drain at the end. Accepting and serving are separate: the first ends at once, the
+second gets a grace period.
+"""
+
+import errno
+import logging
+import os
+import resource
+import socket
+
+import trio
+
+from gateway.connection import Connection, Services
+from gateway.upstream import tune
+from gateway.waiting import readable
+
+log = logging.getLogger("podgate.server")
+
+ACCEPTS = 64  # taken from the kernel before others get a turn
+SPARE = 200  # descriptors kept for what is not a connection
+DRAIN_LOOK = 0.05  # seconds between looks at what is still open
+COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
+
+
+class Server:
+    """The listeners of a worker and the connections being opened."""
+
+    def __init__(self, services: Services, listeners: list[socket.socket]) -> None:
+        """Take over bound, listening, non-blocking sockets."""
+        self._services = services
+        self._listeners = listeners
+        self._accepting = trio.CancelScope()
+        self._openings = 0
+        self._most_links = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE) // 2
+        self._complained = -COMPLAINT_PAUSE
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    async def run(self) -> None:
+        """Accept and open until `drain`, then let what is open end within the grace period."""
+        async with trio.open_nursery() as openings:
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listener in self._listeners:
+                        accepting.start_soon(self._accept, listener, openings)
+            for listener in self._listeners:
+                listener.close()
+            with trio.move_on_after(self._services.options.drain):
+                await self._emptied()
+            openings.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Stop accepting; `run` returns when everything has ended or the grace period is over."""
+        self._accepting.cancel()
+
+    async def _emptied(self) -> None:
+        """Wait until nothing is open; the relay's thread counts for itself, so this looks now and then."""
+        while True:
+            if not self._openings and not self._services.relay.count():
+                return
+            await trio.sleep(DRAIN_LOOK)
+
+    async def _accept(self, listener: socket.socket, openings: trio.Nursery) -> None:
+        while True:
+            await readable(listener)
+            for _ in range(ACCEPTS):
+                try:
+                    client, address = listener.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno in (errno.EMFILE, errno.ENFILE):
+                        self._shed(listener)
+                    continue  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
+                client.setblocking(False)
+                if self._is_full():
+                    client.close()
+                    continue
+                openings.start_soon(self._serve, client, _text(address))
+
+    async def _serve(self, client: socket.socket, address: str) -> None:
+        self._openings += 1
+        try:
+            tune(client)
+            await Connection(self._services, client, address).serve()
+        finally:
+            self._openings -= 1
+
+    def _is_full(self) -> bool:
+        links = self._services.relay.count()
+        if self._openings < self._services.options.most_openings and links + self._openings < self._most_links:
+            return False
+        self._complain("full: %d links and %d openings; closing new connections", links, self._openings)
+        return True
+
+    def _shed(self, listener: socket.socket) -> None:
+        """Out of descriptors: spend the spare one to take the client off the queue and close it."""
+        self._complain("out of file descriptors; closing new connections (raise the limit: ulimit -n)")
+        os.close(self._spare)
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            pass  # somebody else took it, or it has left
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _complain(self, text: str, *values: object) -> None:
+        if trio.current_time() - self._complained >= COMPLAINT_PAUSE:
+            self._complained = trio.current_time()
+            log.error(text, *values)
+
+
+def _text(address: tuple[object, ...]) -> str:
+    """Write a client's address as the log has it."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

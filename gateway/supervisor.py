@@ -1,0 +1,253 @@
+"""The supervisor of a gateway replica: it holds the sockets, keeps the workers alive, and feeds them.
+
+It follows the source of routes, judges each document once, passes it to every worker, and acknowledges a version when
+all of them run it. It hands out certificates; the authority's key stays here, out of the processes that talk to
+strangers. It accepts nothing and relays nothing itself.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import trio
+
+from gateway import lastgood
+from gateway.control import encode
+from gateway.leaves import Leaves
+from gateway.listening import listen
+from gateway.options import Options
+from gateway.process import WorkerProcess
+from gateway.sources import Source
+from router.snapshot import InvalidDocument, Rejected, Routes, Version, advance, snapshot_document
+
+log = logging.getLogger("podgate.supervisor")
+
+RENEWAL_LOOK = 0.5  # seconds between two looks at certificates
+FIRST_ROUTES_PATIENCE = 10.0  # seconds to wait for a first table before serving what was last known, or nothing
+SAVE_PAUSE = 1.0  # seconds that changes are gathered before the table is written to disk
+RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost source
+CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growing pause
+CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a replica is to be."""
+
+    listen: tuple[tuple[str, int], ...]  # each served by every worker
+    workers: int
+    options: Options
+    keep: Path  # where the last good table is kept
+
+
+class Supervisor:
+    """One gateway replica."""
+
+    def __init__(self, plan: Plan, source: Source, leaves: Leaves) -> None:
+        """Bind the sockets; connections queue from now on. Raises CannotListen and CertificateProblem."""
+        self._plan = plan
+        self._source = source
+        self._leaves = leaves
+        self._routes = Routes()
+        self._rejected: dict[str, str] = {}
+        self._have_routes = trio.Event()
+        self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
+        self._changed = trio.Event()  # the same for the table
+        self._draining = trio.Event()
+        self.ready = trio.Event()  # every worker accepts connections
+        leaves.default()  # a broken certificate is told now, not at the first connection
+        by_address = [listen(host, port, plan.workers) for host, port in plan.listen]
+        self.addresses = [sockets[0].getsockname()[:2] for sockets in by_address]
+        self._sockets = list(zip(*by_address, strict=True))
+        self._workers: list[WorkerProcess | None] = [None] * plan.workers
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return [worker.pid for worker in self._workers if worker is not None]
+
+    async def run(self) -> None:
+        """Serve until `drain`, and then until every worker has ended."""
+        async with trio.open_nursery() as nursery:
+            for task in (self._follow, self._acknowledge, self._renew, self._save, self._have_patience):
+                nursery.start_soon(task)
+            async with trio.open_nursery() as keeping:
+                await self._have_routes.wait()
+                for index in range(self._plan.workers):
+                    keeping.start_soon(self._keep_worker, index)
+            nursery.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Stop accepting; `run` returns when the workers' links have ended or their grace period is over."""
+        self._draining.set()
+        self._have_routes.set()
+        for sockets in self._sockets:
+            for held in sockets:
+                held.close()
+        for worker in self._workers:
+            if worker is not None:
+                worker.post(encode({"kind": "drain"}))
+
+    def reload(self) -> None:
+        """Look at the source and the certificates again now."""
+        self._source.reload()
+        self._present_renewed()
+
+    # ---- routes
+
+    async def _follow(self) -> None:
+        pause = RETRY_FIRST
+        while True:
+            try:
+                async with trio.open_nursery() as nursery:
+                    send, receive = trio.open_memory_channel[object](0)
+                    nursery.start_soon(self._follow_once, send)
+                    async for document in receive:
+                        self._take(document)
+                        pause = RETRY_FIRST
+            except* (OSError, httpx.HTTPError, ValueError) as lost:
+                if pause >= RETRY_LAST:
+                    log.warning("routes: source lost: %s; going on with version %d", _first(lost), self._number)
+            await trio.sleep(pause)
+            pause = min(pause * 2, RETRY_LAST)
+
+    async def _follow_once(self, send: trio.MemorySendChannel[object]) -> None:
+        async with send:
+            await self._source.follow(send)
+
+    @property
+    def _number(self) -> int:
+        return self._routes.version.number
+
+    def _take(self, document: object) -> None:
+        """Judge a document and pass it on. Raises InvalidDocument; the source is then followed from a new snapshot."""
+        is_snapshot = isinstance(document, dict) and document.get("kind") == "snapshot"
+        self._routes = advance(self._routes, document)
+        known = {} if is_snapshot else self._rejected
+        self._rejected = {host: why for host, why in known.items() if self._routes.table.find(host) is None}
+        for host, reason in self._routes.rejected:
+            log.error("route %s refused: %s", host, reason)
+            self._rejected[host] = reason
+        encoded = encode({"kind": "routes", "document": document})
+        for worker in self._workers:
+            if worker is not None:
+                worker.post_routes(encoded)
+        self._have_routes.set()
+        self._changed.set()
+
+    def _snapshot(self) -> bytes:
+        return encode({"kind": "routes", "document": snapshot_document(self._routes.version, self._routes.table)})
+
+    async def _acknowledge(self) -> None:
+        told: tuple[Version, int] | None = None
+        while True:
+            self._running = trio.Event()
+            version = self._common_version()
+            if version is not None and (version, len(self._rejected)) != told:
+                rejected = [Rejected(host, why) for host, why in self._rejected.items()]
+                try:
+                    await self._source.acknowledge(version, rejected)
+                    told = (version, len(rejected))
+                except (OSError, httpx.HTTPError) as error:
+                    log.warning("routes: version %d could not be acknowledged: %s", version.number, error)
+                    with trio.move_on_after(RETRY_LAST):
+                        await self._running.wait()
+                    continue
+            await self._running.wait()
+
+    def _common_version(self) -> Version | None:
+        """Give the version that every accepting worker runs or has passed, if there is one."""
+        versions = [worker.version for worker in self._workers if worker is not None and worker.version is not None]
+        if len(versions) < len(self._workers) and not self.ready.is_set():
+            return None
+        if not versions or any(version.epoch != self._routes.version.epoch for version in versions):
+            return None
+        return min(versions)
+
+    async def _have_patience(self) -> None:
+        """Start by what was last known if the source does not tell in time; a first start begins with no routes."""
+        document = await trio.to_thread.run_sync(lastgood.load, self._plan.keep)
+        if document is None:
+            with trio.move_on_after(FIRST_ROUTES_PATIENCE):
+                await self._have_routes.wait()
+        if self._have_routes.is_set():
+            return
+        try:
+            self._take(document if document is not None else snapshot_document(Version("none", 0), ()))
+        except InvalidDocument as error:
+            log.warning("the last good routes cannot be used: %s", error)
+            self._take(snapshot_document(Version("none", 0), ()))
+
+    async def _save(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            await trio.sleep(SAVE_PAUSE)
+            await trio.to_thread.run_sync(lastgood.save, self._plan.keep, self._routes)
+
+    # ---- certificates
+
+    async def _renew(self) -> None:
+        while True:
+            await trio.sleep(RENEWAL_LOOK)
+            self._present_renewed()
+
+    def _present_renewed(self) -> None:
+        default = None
+        for leaf in self._leaves.renewed():
+            default = default or self._leaves.default()
+            for worker in self._workers:
+                if worker is not None:
+                    worker.post_leaf(leaf, default=leaf == default)
+
+    def _give_leaf(self, worker: WorkerProcess, host: str) -> None:
+        leaf = self._leaves.get(host)
+        if leaf is not None:
+            worker.post_leaf(leaf, default=False)
+        worker.post(encode({"kind": "answered", "host": host}))
+
+    # ---- workers
+
+    async def _keep_worker(self, index: int) -> None:
+        pause = 0.0
+        while not self._draining.is_set():
+            began = time.monotonic()
+            ended = await self._run_worker(index)
+            if self._draining.is_set():
+                return
+            pause = min(max(pause * 2, CRASH_FIRST), CRASH_LAST) if time.monotonic() - began < CRASH_SPAN else 0.0
+            log.error("worker %d ended (%s); replaced in %.1f s", index, ended, pause)
+            with trio.move_on_after(pause):
+                await self._draining.wait()
+
+    async def _run_worker(self, index: int) -> str:
+        async with trio.open_nursery() as nursery:
+            worker = await WorkerProcess.start(self._sockets[index], self._plan.options, self._snapshot)
+            self._workers[index] = worker
+            worker.post_leaf(self._leaves.default(), default=True)
+            worker.post_routes(self._snapshot())
+            nursery.start_soon(worker.send)
+            nursery.start_soon(worker.listen, self._on_running, self._give_leaf)
+            try:
+                grace = self._plan.options.drain
+                ended = await worker.wait(self._draining, grace)
+            finally:
+                self._workers[index] = None
+                self._on_running()
+            nursery.cancel_scope.cancel()
+        return ended
+
+    def _on_running(self) -> None:
+        if all(worker is not None and worker.version is not None for worker in self._workers):
+            self.ready.set()
+        self._running.set()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    """Give the text of the first error in a group: one line says enough of a lost source."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

@@ -1,0 +1,166 @@
+"""TLS towards clients: one OpenSSL context a certificate and protocol, the handshake, and talking during the opening.
+
+A Context costs 0.2 ms and cannot be changed once used, so it is cached, and a new certificate means a new one;
+connections keep the one they began with.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL
+
+from certs.leaf import Leaf
+from gateway.errors import Abandoned
+from gateway.waiting import readable, writable
+from gateway.wire.verdict import More
+from router.model import Protocol
+
+RECORD = 16 * 1024  # bytes: the largest TLS record; reading less would leave decrypted bytes inside OpenSSL
+LARGEST_LOOK = 64 * 1024  # bytes: no parser of an opening asks for more
+SSL_MODE_RELEASE_BUFFERS = 0x10  # openssl/ssl.h: an idle connection keeps no buffers
+SSL_OP_NO_RENEGOTIATION = 0x40000000  # openssl/ssl.h: TLS 1.2 clients cannot ask for new handshakes
+
+ALPN = {
+    Protocol.HTTP: (b"http/1.1",),
+    Protocol.POSTGRES: (b"postgresql",),  # libpq 17 and later insists on it for direct TLS
+    Protocol.BOLT: (),
+    Protocol.TCP: (),
+}
+_ANY_ALPN = (b"postgresql", b"http/1.1")  # where no route tells: what the client offers tells how to refuse it
+
+Parsed = TypeVar("Parsed")
+
+
+class Contexts:
+    """OpenSSL server contexts by certificate and protocol."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[bytes, Protocol | None], SSL.Context] = {}
+
+    def get(self, leaf: Leaf, protocol: Protocol | None) -> SSL.Context:
+        """Give the context that presents `leaf` and selects the ALPN of `protocol` (None: not known yet)."""
+        key = (leaf.chain_pem, protocol)
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = server_context(leaf, _ANY_ALPN if protocol is None else ALPN[protocol])
+        return context
+
+    def forget(self, leaf: Leaf) -> None:
+        """Drop the contexts of a certificate that is no longer presented."""
+        for protocol in (None, *Protocol):
+            self._contexts.pop((leaf.chain_pem, protocol), None)
+
+
+def server_context(leaf: Leaf, alpn: tuple[bytes, ...]) -> SSL.Context:
+    """Make a context: TLS 1.2 and 1.3, no session cache, no tickets (their keys could not be shared or rotated)."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    chain = x509.load_pem_x509_certificates(leaf.chain_pem)
+    key = serialization.load_pem_private_key(leaf.key_pem, password=None)
+    context.use_certificate(chain[0])
+    for issuer in chain[1:]:
+        context.add_extra_chain_cert(issuer)
+    context.use_privatekey(key)  # type: ignore[arg-type]  # any private key; OpenSSL itself judges the kind
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(SSL_MODE_RELEASE_BUFFERS)
+    if alpn:
+        context.set_alpn_select_callback(lambda _connection, offered: _select(alpn, offered))
+    return context
+
+
+def _select(ours: tuple[bytes, ...], offered: list[bytes]) -> bytes:
+    """Select in our order; where nothing fits go on without ALPN: refusing would break clients that do not insist."""
+    for name in ours:
+        if name in offered:
+            return name
+    return SSL.NO_OVERLAPPING_PROTOCOLS  # type: ignore[return-value]  # a marker, as its documentation has it
+
+
+def alert(client: socket.socket, description: int) -> None:
+    """Refuse before the handshake: a fatal alert in plaintext, which clients show (RFC 8446, sections 5.1 and 6)."""
+    try:
+        client.send(bytes((21, 3, 3, 0, 2, 2, description)))
+    except OSError:
+        return  # it has left: there is nobody to tell
+
+
+class TlsClient:
+    """A client inside TLS during its opening; `unread` holds what was looked at, for whoever takes over."""
+
+    def __init__(self, client: socket.socket, connection: SSL.Connection) -> None:
+        self.client = client
+        self.connection = connection
+        self.unread = b""
+
+    async def look(self, parse: Callable[[bytes], Parsed | More]) -> Parsed:
+        """Read until `parse` has an answer about the bytes from the first on; all of them stay in `unread`.
+
+        Raises Abandoned when the client ends first, and what `parse` raises.
+        """
+        while True:
+            answer = parse(self.unread) if self.unread else More(1)
+            if not isinstance(answer, More):
+                return answer
+            if answer.at_least > LARGEST_LOOK:
+                raise AssertionError(f"a parser asked for {answer.at_least} bytes, limit {LARGEST_LOOK}")
+            self.unread += await self._receive()
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises Abandoned when the client is gone."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.connection.send(view[:RECORD]) :]
+            except SSL.WantWriteError:
+                await writable(self.client)
+            except SSL.WantReadError:
+                await readable(self.client)
+            except SSL.Error as error:
+                raise Abandoned("client left before its answer was sent") from error
+
+    def goodbye(self) -> None:
+        """Send close_notify, if there is room for it."""
+        try:
+            self.connection.shutdown()
+        except SSL.Error:
+            return  # the client has left, or does not take what it was sent: the close that follows tells it
+
+    async def _receive(self) -> bytes:
+        while True:
+            try:
+                return self.connection.recv(RECORD)
+            except SSL.WantReadError:
+                await readable(self.client)
+            except SSL.WantWriteError:
+                await writable(self.client)
+            except SSL.Error as error:
+                raise Abandoned("client left after the handshake") from error
+
+
+async def handshake(client: socket.socket, context: SSL.Context) -> TlsClient:
+    """Do the server's side of the handshake. Raises Abandoned with OpenSSL's reason when it fails."""
+    connection = SSL.Connection(context, client)
+    connection.set_accept_state()
+    while True:
+        try:
+            connection.do_handshake()
+        except SSL.WantReadError:
+            await readable(client)
+        except SSL.WantWriteError:
+            await writable(client)
+        except SSL.SysCallError as error:
+            raise Abandoned("client left during the TLS handshake") from error
+        except SSL.Error as error:
+            raise Abandoned(f"TLS handshake failed: {_reason(error)}") from error
+        else:
+            return TlsClient(client, connection)
+
+
+def _reason(error: SSL.Error) -> str:
+    """Give OpenSSL's own words, such as "sslv3 alert bad certificate"."""
+    queue = error.args[0] if error.args else None
+    return "; ".join(entry[-1] for entry in queue) if isinstance(queue, list) and queue else "no reason given"

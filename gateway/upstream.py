@@ -1,0 +1,105 @@
+"""Dialling a route's upstreams."""
+
+import ipaddress
+import os
+import secrets
+import socket
+
+import trio
+
+from gateway.errors import Reason, Refusal
+from gateway.waiting import writable
+from router.model import Address, Route, TcpAddress
+
+# Dead peers are found by the kernel after about KEEPALIVE_IDLE + 4 * KEEPALIVE_INTERVAL seconds of silence.
+KEEPALIVE_IDLE = 60
+KEEPALIVE_INTERVAL = 15
+KEEPALIVE_PROBES = 4
+
+
+async def dial(route: Route, connect_timeout: float) -> socket.socket:
+    """Connect to one of the upstreams, from a random one on, each given `connect_timeout` seconds. Raises Refusal."""
+    failures: list[str] = []
+    for address in _shuffled(route.upstreams):
+        try:
+            with trio.fail_after(connect_timeout):
+                return await _connect(address)
+        except trio.TooSlowError:
+            failures.append(f"{address}: no answer in {connect_timeout:g} s")
+        except OSError as error:
+            failures.append(f"{address}: {error.strerror or error}")
+    raise Refusal(
+        Reason.UNREACHABLE,
+        f"the pod behind {route.host} does not take connections at the moment",
+        "Try again in a few seconds; if it stays so, restart the pod (podgate pod restart) and look at its logs.",
+        for_log="; ".join(failures) or "route without upstreams",
+    )
+
+
+def _shuffled(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Start anywhere: balance without shared state."""
+    start = secrets.randbelow(len(addresses)) if len(addresses) > 1 else 0
+    return addresses[start:] + addresses[:start]
+
+
+async def _connect(address: Address) -> socket.socket:
+    """Open a non-blocking connection. Raises OSError."""
+    if not isinstance(address, TcpAddress):
+        return await _connect_socket(socket.AF_UNIX, address.path)
+    failure: OSError | None = None
+    for family, resolved in await _resolve(address):
+        try:
+            return await _connect_socket(family, resolved)
+        except OSError as error:
+            failure = error
+    raise failure if failure is not None else OSError(f"{address.host} has no address")
+
+
+async def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    try:
+        version = ipaddress.ip_address(address.host).version
+    except ValueError:
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return [(family, (str(place[0]), int(place[1]))) for family, _type, _proto, _name, place in found]
+    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (address.host, address.port))]
+
+
+async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, int]) -> socket.socket:
+    upstream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        if family != socket.AF_UNIX:
+            tune(upstream)
+        try:
+            upstream.connect(place)
+        except BlockingIOError:
+            if family == socket.AF_UNIX:  # EAGAIN: its backlog is full, and no descriptor event tells when it is not
+                await _connect_when_room(upstream, str(place))
+            else:
+                await writable(upstream)
+                error = upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if error:
+                    raise OSError(error, os.strerror(error)) from None
+    except BaseException:
+        upstream.close()
+        raise
+    return upstream
+
+
+async def _connect_when_room(upstream: socket.socket, path: str) -> None:
+    """Retry a unix connect until the server has accepted some of its queue; the caller's deadline bounds it."""
+    pause = 0.001
+    while True:
+        await trio.sleep(pause)
+        try:
+            return upstream.connect(path)
+        except BlockingIOError:
+            pause = min(pause * 2, 0.05)
+
+
+def tune(connection: socket.socket) -> None:
+    """Set what every TCP leg has: no Nagle delay, and keep-alive to find peers that are gone."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

@@ -1,0 +1,117 @@
+"""A worker process: `python -m gateway.worker --control FD --listen FD …`, started by `gateway.supervisor` only.
+
+It runs two threads: trio opens connections, the relay moves the bytes of open ones. It is told everything through the
+control channel: options, routes, certificates, and when to drain; when the channel ends it drains by itself, since
+its supervisor is gone.
+"""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+
+import trio
+
+from certs.leaf import Leaf
+from gateway.certificates import Certificates
+from gateway.connection import Services
+from gateway.control import Channel
+from gateway.options import Options
+from gateway.relay import Limits, Relay
+from gateway.server import Server
+from gateway.tls import Contexts
+from router.snapshot import Routes, advance
+
+log = logging.getLogger("podgate.worker")
+
+SWITCH_INTERVAL = (
+    0.0002  # seconds until a busy thread lets the other run; Python's default of 5 ms is felt in every p99
+)
+
+
+class Worker:
+    """What the control channel acts upon."""
+
+    def __init__(self, channel: Channel, listeners: list[socket.socket], options: Options) -> None:
+        """Prepare; nothing is accepted before the first routes have come."""
+        self._channel = channel
+        self._outgoing, self._to_send = trio.open_memory_channel[dict[str, object]](1000)
+        self._routes = Routes()
+        self._have_routes = trio.Event()
+        limits = Limits(idle=options.idle, linger=options.linger, stall=options.stall)
+        self._relay = Relay(limits)
+        self._services = Services(options, self._relay, Certificates(self._want), Contexts(), self._routes.table)
+        self._server = Server(self._services, listeners)
+
+    async def run(self) -> None:
+        """Serve until told to drain, and then until everything has ended."""
+        relaying = self._relay.start()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen_to_supervisor)
+                nursery.start_soon(self._send)
+                await self._have_routes.wait()
+                await self._server.run()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._relay.stop()
+            await trio.to_thread.run_sync(relaying.join)
+
+    async def _listen_to_supervisor(self) -> None:
+        while (document := await self._channel.receive()) is not None:
+            match document["kind"]:
+                case "routes":
+                    self._take_routes(document["document"])
+                case "leaf":
+                    self._take_leaf(document)
+                case "answered":
+                    self._services.certificates.answer(document["host"])
+                case "drain":
+                    break
+        self._server.drain()
+        self._have_routes.set()
+
+    def _take_routes(self, document: object) -> None:
+        self._routes = advance(self._routes, document)
+        self._services.routes = self._routes.table
+        version = self._routes.version
+        self._outgoing.send_nowait({"kind": "running", "epoch": version.epoch, "version": version.number})
+        self._have_routes.set()
+
+    def _take_leaf(self, document: dict[str, str]) -> None:
+        leaf = Leaf.from_pem(document["chain"].encode(), document["key"].encode())
+        for old in self._services.certificates.put(leaf, default=bool(document["default"])):
+            self._services.contexts.forget(old)
+
+    def _want(self, host: str) -> None:
+        self._outgoing.send_nowait({"kind": "want", "host": host})
+
+    async def _send(self) -> None:
+        async for document in self._to_send:
+            try:
+                await self._channel.send(document)
+            except trio.BrokenResourceError:
+                return  # the supervisor is gone; the receiving side ends this worker
+
+
+async def main(control: int, listen: list[int]) -> None:
+    """Run a worker on inherited descriptors."""
+    channel = Channel(socket.socket(fileno=control))
+    first = await channel.receive()
+    if first is None:
+        return
+    listeners = [socket.socket(fileno=fd) for fd in listen]
+    for listener in listeners:
+        listener.setblocking(False)
+    await Worker(channel, listeners, Options(**first["options"])).run()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="gateway.worker")
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--listen", type=int, action="append", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    trio.run(main, arguments.control, arguments.listen)

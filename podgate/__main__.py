@@ -1,0 +1,5 @@
+"""`python -m podgate` is the `podgate` command."""
+
+from podgate.cli import main
+
+main()

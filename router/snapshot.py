@@ -1,0 +1,132 @@
+"""The documents in which routes travel from a controller to its gateways.
+
+    {"kind": "snapshot", "epoch": "…", "version": 7, "routes": [{…}, …]}
+    {"kind": "delta", "epoch": "…", "version": 8, "put": [{…}], "remove": ["host", …]}
+
+An epoch is one life of the publisher. Within it versions rise by one with each delta; a snapshot starts anew. Each
+route is judged alone: one that cannot be used is quarantined (it has no route until it is mended, the closed side
+to err on) and reported, and the others live.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from router.hostname import InvalidName, check_pattern
+from router.model import InvalidRoute, Route, host_of_document, parse_route
+from router.table import RouteTable
+
+
+class InvalidDocument(ValueError):
+    """A document that is not a snapshot or a delta at all, or not the one that must come next."""
+
+
+class Rejected(NamedTuple):
+    """A route that could not be used: its host as far as it was readable, and the reason."""
+
+    host: str
+    reason: str
+
+
+class Version(NamedTuple):
+    """Which table a gateway runs: equal versions mean equal tables."""
+
+    epoch: str
+    number: int
+
+
+NO_VERSION = Version("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A route table with its version, and what was quarantined on the way to it."""
+
+    version: Version = NO_VERSION
+    table: RouteTable = field(default_factory=RouteTable)
+    rejected: tuple[Rejected, ...] = ()
+
+
+def snapshot_document(version: Version, routes: Iterable[Route]) -> dict[str, object]:
+    """Make the document of a whole table."""
+    documents = [route.to_document() for route in routes]
+    return {"kind": "snapshot", "epoch": version.epoch, "version": version.number, "routes": documents}
+
+
+def delta_document(version: Version, put: Iterable[Route], remove: Iterable[str]) -> dict[str, object]:
+    """Make the document that leads from the version before `version` to `version`."""
+    documents = [route.to_document() for route in put]
+    return {
+        "kind": "delta",
+        "epoch": version.epoch,
+        "version": version.number,
+        "put": documents,
+        "remove": list(remove),
+    }
+
+
+def advance(current: Routes, document: object) -> Routes:
+    """Give the routes that `document` leads to from `current`. Raises InvalidDocument; `current` then still holds.
+
+    `rejected` of the result tells what this document had to quarantine, not what earlier ones had.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidDocument(f"routes: expected an object, got {type(document).__name__}")
+    version = _version(document)
+    if document.get("kind") == "snapshot":
+        good, rejected = judge(_list(document, "routes"))
+        return Routes(version, RouteTable(good.values()), tuple(rejected))
+    if document.get("kind") != "delta":
+        raise InvalidDocument(f"routes: kind: expected 'snapshot' or 'delta', got {document.get('kind')!r}")
+    expected = Version(current.version.epoch, current.version.number + 1)
+    if version != expected:
+        raise InvalidDocument(f"routes: delta {version} does not follow {current.version}")
+    good, rejected = judge(_list(document, "put"))
+    remove = [_removed(host) for host in _list(document, "remove")] + [item.host for item in rejected]
+    return Routes(version, current.table.changed(good.values(), remove), tuple(rejected))
+
+
+def judge(documents: Iterable[object]) -> tuple[dict[str, Route], list[Rejected]]:
+    """Part route documents into usable routes by host and rejected ones; of a host given twice, none is usable."""
+    good: dict[str, Route] = {}
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    for number, document in enumerate(documents, 1):
+        host = host_of_document(document)
+        if host is not None and host in seen:
+            rejected.append(Rejected(host, "host: given more than once; none of them is used"))
+            good.pop(host, None)
+            continue
+        try:
+            route = parse_route(document)
+        except InvalidRoute as error:
+            rejected.append(Rejected(host or f"route {number}", str(error)))
+        else:
+            good[route.host] = route
+        if host is not None:
+            seen.add(host)
+    return good, rejected
+
+
+def _version(document: Mapping[str, object]) -> Version:
+    epoch, number = document.get("epoch"), document.get("version")
+    if not isinstance(epoch, str) or not epoch or not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise InvalidDocument("routes: expected 'epoch', a text, and 'version', a whole number")
+    return Version(epoch, number)
+
+
+def _removed(host: object) -> str:
+    """Read a host to remove; one that cannot be read would leave a route open, so nothing of its document is used."""
+    if not isinstance(host, str):
+        raise InvalidDocument(f"routes: remove: expected host names, got {type(host).__name__}")
+    try:
+        return check_pattern(host)
+    except InvalidName as error:
+        raise InvalidDocument(f"routes: remove: {error}") from error
+
+
+def _list(document: Mapping[str, object], key: str) -> list[object]:
+    value = document.get(key)
+    if not isinstance(value, list):
+        raise InvalidDocument(f"routes: {key}: expected a list, got {type(value).__name__}")
+    return value

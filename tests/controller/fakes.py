@@ -1,0 +1,113 @@
+"""A runtime without processes: what it sees is what a test says, and every wish made of it is written down."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import trio
+
+from controller.pods import Pods
+from controller.pulse import Pulse
+from controller.runtimes import Launch, Observed, RuntimeFailure, Stage
+from controller.templates import Credential, Parameter, Template, TemplateEndpoint
+
+_Answer = TypeVar("_Answer")
+
+TEMPLATES: Mapping[str, Template] = {
+    "db": Template(
+        name="db",
+        summary="a database",
+        start="",
+        database_name="{pod}",
+        endpoints=(TemplateEndpoint("postgres"), TemplateEndpoint("http", "metrics")),
+        credentials=(Credential("owner", "owner"), Credential("read", "reader")),
+    ),
+    "page": Template(
+        name="page",
+        summary="a page",
+        start="",
+        endpoints=(TemplateEndpoint("http"),),
+        parameters=(Parameter("directory", "what to show", required=True), Parameter("title", "of it", "Hello")),
+    ),
+}
+
+
+@dataclass
+class FakeRuntime:
+    """Implements `controller.runtimes.Runtime`. A launched pod is ready at once unless `ready` is switched off."""
+
+    now: Callable[[], float] = time.time
+    ready: bool = True
+    pods: dict[str, Observed] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    launched: dict[str, Launch] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)  # action: the reason it fails
+    hanging: set[str] = field(default_factory=set)  # names of pods whose launch never returns
+    lines: list[bytes] = field(default_factory=list)
+    readers: int = 0
+    _changes: Pulse = field(default_factory=Pulse)
+    _pending: bool = False
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    async def changed(self) -> None:
+        if not self._pending:
+            await self._changes.wait()
+        self._pending = False
+
+    async def observe(self) -> Mapping[str, Observed]:
+        await trio.lowlevel.checkpoint()
+        return dict(self.pods)
+
+    async def launch(self, pod: Launch) -> None:
+        await self._begin("launch", pod.key)
+        if pod.name in self.hanging:
+            await trio.sleep_forever()
+        self.launched[pod.key] = pod
+        self.show(pod.key, Stage.READY if self.ready else Stage.STARTING, pod.generation)
+
+    async def stop(self, key: str, grace: float) -> None:
+        await self._begin("stop", key)
+        self.show(key, Stage.EXITED)
+
+    async def remove(self, key: str) -> None:
+        await self._begin("remove", key)
+        del self.pods[key]
+        self._tell()
+
+    async def logs(self, key: str, tail: int, follow: bool) -> AsyncIterator[bytes]:
+        self.readers += 1
+        try:
+            for line in self.lines[len(self.lines) - tail :]:
+                yield line
+            if follow:
+                await trio.sleep_forever()
+        finally:
+            self.readers -= 1
+
+    def show(self, key: str, stage: Stage, generation: int | None = None, message: str = "") -> None:
+        """Let a pod be seen so from now on."""
+        generation = self.pods[key].generation if generation is None else generation
+        upstreams = {"": "127.0.0.1:9000", "metrics": "127.0.0.1:9001"} if stage is Stage.READY else {}
+        self.pods[key] = Observed(stage, generation, self.now(), upstreams, message)
+        self._tell()
+
+    async def _begin(self, action: str, key: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append((action, key.rsplit("-", 1)[0]))
+        if action in self.refusals:
+            raise RuntimeFailure(self.refusals[action])
+
+    def _tell(self) -> None:
+        self._pending = True
+        self._changes.beat()
+
+
+class PodsInVirtualTime(Pods):
+    """Uses the store without a thread: a clock that jumps when nothing runs would not wait for one."""
+
+    async def _call(self, work: Callable[[], _Answer]) -> _Answer:
+        await trio.lowlevel.checkpoint()
+        return work()

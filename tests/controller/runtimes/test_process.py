@@ -1,0 +1,297 @@
+"""Pods as process trees: what they are given, how they end, and that every crash leaves the truth behind."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from controller.runtimes import Launch, RuntimeFailure, Stage
+from controller.runtimes.launching import LONGEST_SOCKET_PATH
+from controller.runtimes.process import ProcessRuntime
+from controller.templates import load_templates
+from tests.controller.runtimes.homes import Living, life, new_home, only_life, processes_with
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
+
+LISTEN = (
+    'exec python3 -c \'import os, socket; s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))\n'
+    "while True: s.accept()[0].close()'"
+)
+
+
+@pytest.fixture
+async def living() -> AsyncIterator[Living]:
+    with new_home() as home:
+        async with only_life(home) as living:
+            yield living
+
+
+def make_full_file(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    os.mknod(path, 0o600 | stat.S_IFCHR, Path("/dev/full").stat().st_rdev)
+
+
+def a_mark() -> str:
+    """Make an argument by which a test finds its own processes: a time no other sleeps."""
+    return f"{100000 + secrets.randbelow(10**6)}.{secrets.randbelow(10**6)}"
+
+
+async def test_an_exit_is_told_with_status_and_last_line(living: Living) -> None:
+    seen = await living.run_to_end("p1", "echo first; echo cannot find my hat >&2; exit 3")
+    assert (seen.stage, seen.generation, seen.message) == (Stage.EXITED, 1, "exit status 3: cannot find my hat")
+    assert await living.log("p1") == "first\ncannot find my hat\n"
+    assert await living.log("p1", tail=1) == "cannot find my hat\n"
+
+
+async def test_a_death_by_signal_is_told(living: Living) -> None:
+    assert (await living.run_to_end("p1", "kill -9 $$")).message == "killed by signal 9"
+
+
+async def test_a_pod_gets_its_own_environment_and_nothing_of_ours(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PODGATE_TOKEN", "of the controller")
+    await living.run_to_end("p1", "env", env_COLOUR="red", env_POD_DATA="/elsewhere", env_LANG="de_DE.UTF-8")
+    env = dict(line.split("=", 1) for line in (await living.log("p1")).splitlines())
+    pod = living.home / "pods" / "p1"
+    assert env.pop("PWD") == str(pod / "data")
+    env.pop("_", None)
+    assert env == {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(pod / "data"),
+        "LANG": "de_DE.UTF-8",
+        "COLOUR": "red",
+        "PARAM_COMMAND": "env",
+        "PARAM_DIRECTORY": "",
+        "POD_NAME": "my-p1",
+        "POD_DATABASE": "",
+        "POD_DATA": str(pod / "data"),
+        "POD_RUN": str(pod / "run"),
+        "POD_TEMPLATE": str(pod / "template"),
+    }
+
+
+async def test_a_pod_is_restrained(living: Living) -> None:
+    await living.run_to_end(
+        "p1", "umask; ulimit -c; ls /proc/self/fd | wc -l; grep -E '^(NoNewPrivs|CapEff|Groups):' /proc/self/status"
+    )
+    lines = [line.split() for line in (await living.log("p1")).splitlines()]
+    # ls itself has its standard three and the directory open.
+    assert lines[:3] == [["0077"], ["0"], ["4"]]
+    assert ["NoNewPrivs:", "1"] in lines
+    if os.geteuid() == 0:
+        assert ["CapEff:", "0" * 16] in lines
+        assert ["Groups:"] in lines
+
+
+@root_only
+async def test_pods_run_as_users_of_their_own_who_cannot_read_each_other(living: Living) -> None:
+    await living.run_to_end("p1", "id -u; echo hidden > secret")
+    secret = living.home / "pods" / "p1" / "data" / "secret"
+    await living.run_to_end("p2", f"id -u; cat {secret} {living.home}/pods/p1/log; ls {living.home}/pods")
+    first, second = await living.log("p1"), (await living.log("p2")).splitlines()
+    assert int(second[0]) == int(first) + 1
+    assert len(second) == 4
+    assert all("Permission denied" in line for line in second[1:])
+
+
+async def test_no_secret_is_ever_a_process_argument(living: Living) -> None:
+    await living.launch("p1", command="exec sleep 1000")
+    assert not processes_with("owner-oooo")
+    environ = await trio.Path(f"/proc/{living.shim_of('p1')}/environ").read_text()
+    assert "owner-oooo" not in environ
+
+
+async def test_launch_is_idempotent_per_generation(living: Living) -> None:
+    await living.launch("p1", command="exec sleep 1000")
+    shim = living.shim_of("p1")
+    await living.launch("p1", command="exec sleep 1000")
+    assert living.shim_of("p1") == shim
+    with pytest.raises(RuntimeFailure, match="still runs"):
+        await living.launch("p1", generation=2, command="exec sleep 1000")
+    await living.end("p1")
+    await living.launch("p1", command="exec sleep 1000")
+    assert (await living.runtime.observe())["p1"].stage is Stage.EXITED
+    await living.launch("p1", generation=2, command="exec sleep 1000")
+    assert (await living.runtime.observe())["p1"].stage is not Stage.EXITED
+
+
+async def test_run_is_emptied_and_data_is_kept(living: Living) -> None:
+    await living.run_to_end("p1", 'touch kept "$POD_RUN/dropped"')
+    await living.launch("p1", generation=2, command='ls . "$POD_RUN"')
+    await living.until_exited("p1", 2)
+    assert "kept" in await living.log("p1")
+    assert "dropped" not in await living.log("p1")
+
+
+async def test_a_stop_ends_a_tree_that_ignores_it_and_has_left_its_session(living: Living) -> None:
+    mark = a_mark()
+    command = f"trap '' TERM; setsid sh -c \"trap '' TERM; setsid sleep {mark} & sleep {mark}\" & echo up; sleep {mark}"
+    await living.launch("p1", command=command)
+    await living.until_wrote("p1", "up")
+    await living.runtime.stop("p1", grace=0.1)
+    assert (await living.runtime.observe())["p1"].stage is Stage.STOPPING
+    assert (await living.until_exited("p1")).message == "stopped"
+    assert not processes_with(mark)
+
+
+async def test_a_stop_right_after_the_launch_is_not_lost(living: Living) -> None:
+    for number in range(1, 6):
+        await living.launch(f"p{number}", command="exec sleep 1000")
+        await living.runtime.stop(f"p{number}", grace=20.0)
+    with trio.fail_after(5.0):
+        for number in range(1, 6):
+            assert (await living.until_exited(f"p{number}")).message == "stopped"
+
+
+async def test_what_a_dead_process_leaves_is_ended_before_the_exit_is_told(living: Living) -> None:
+    mark = a_mark()
+    await living.run_to_end("p1", f"setsid sleep {mark} & exit 4")
+    assert not processes_with(mark)
+
+
+async def test_a_killed_shim_takes_its_tree_with_it(living: Living) -> None:
+    mark = a_mark()
+    await living.launch("p1", command=f"setsid sleep {mark} & echo up; sleep {mark}; true")
+    await living.until_wrote("p1", "up")
+    os.kill(living.shim_of("p1"), signal.SIGKILL)
+    assert "shim was killed" in (await living.until_exited("p1")).message
+    assert not processes_with(mark)
+    await living.launch("p1", generation=2, command="exit 5")
+    assert (await living.until_exited("p1", 2)).message.startswith("exit status 5")
+
+
+async def test_the_next_life_adopts_and_notices() -> None:
+    with new_home() as home:
+        async with life(home) as first:
+            await first.launch("l1", "listener", command=LISTEN)
+            before = await first.until_ready("l1")
+            shim = first.shim_of("l1")
+        async with only_life(home) as second:
+            assert (await second.runtime.observe())["l1"] == before
+            assert second.shim_of("l1") == shim
+            os.kill(shim, signal.SIGKILL)
+            await second.until_exited("l1")
+            await second.launch("l1", "listener", generation=2, command=LISTEN)
+            assert (await second.until_ready("l1")).upstreams != before.upstreams
+
+
+async def test_the_next_life_sees_what_ended_between_the_lives() -> None:
+    with new_home() as home:
+        async with life(home) as first:
+            await first.launch("p1", command="exec sleep 1000")
+            await first.launch("p2", command="exec sleep 1000")
+            shims = [first.shim_of("p1"), first.shim_of("p2")]
+        descriptors = [os.pidfd_open(shim) for shim in shims]
+        os.kill(shims[0], signal.SIGTERM)
+        os.kill(shims[1], signal.SIGKILL)
+        for descriptor in descriptors:
+            await trio.lowlevel.wait_readable(descriptor)
+            os.close(descriptor)
+        async with life(home) as second:
+            assert (await second.until_exited("p1")).message == "stopped"
+            assert "shim was killed" in (await second.until_exited("p2")).message
+
+
+async def test_another_process_with_the_shims_number_is_not_taken_for_it(living: Living) -> None:
+    await living.run_to_end("p1", "true")
+    record = living.home / "pods" / "p1" / "shim.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "pid": os.getpid()}))
+    (living.home / "pods" / "p1" / "exit.json").unlink()
+    async with life(living.home) as second:
+        assert (await second.until_exited("p1")).stage is Stage.EXITED
+        await second.runtime.stop("p1", grace=0.0)  # must not signal this test
+
+
+async def test_a_port_somebody_took_is_given_up_at_the_next_start(living: Living) -> None:
+    await living.launch("l1", template="listener", command=f'test -e "$POD_DATA/go" || exec sleep 1000; {LISTEN}')
+    upstream = (await living.runtime.observe())["l1"].upstreams[""]
+    host, port = upstream.rsplit(":", 1)
+    with socket.create_server((host, int(port))):
+        await living.end("l1")
+        (living.home / "pods" / "l1" / "data" / "go").touch()
+        await living.launch("l1", "listener", generation=2, command=LISTEN)
+        assert (await living.until_ready("l1")).upstreams[""] != upstream
+
+
+async def test_a_followed_log_survives_rotation_and_stays_bounded(living: Living) -> None:
+    lines = 400_000  # of 53 bytes: more than two files hold
+    filler = "x" * 44
+    await living.launch("p1", command=f"yes {filler} | head -n {lines} | cat -n; echo; echo the end")
+    await living.until_wrote("p1", "the end")
+    await living.until_exited("p1")
+    pod = living.home / "pods" / "p1"
+    assert 0 < (pod / "log.1").stat().st_size <= 9 * 1024 * 1024
+    assert (pod / "log").stat().st_size <= 9 * 1024 * 1024
+    assert (await living.log("p1", tail=1)) == "the end\n"
+    assert len((await living.log("p1", tail=200_000)).splitlines()) == 200_000
+
+
+@root_only
+async def test_a_full_disk_ends_neither_pod_nor_shim(living: Living) -> None:
+    make_full_file(living.home / "pods" / "p1" / "log")
+    assert (await living.run_to_end("p1", "yes | head -n 100000 && exit 6")).message == "exit status 6"
+
+
+async def test_remove_follows_no_links_and_leaves_nothing(living: Living, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("here")
+    await living.run_to_end("p1", f"ln -s {tmp_path} link; mkdir -p a/b; touch a/b/c; chmod 0 a/b a")
+    await living.runtime.remove("p1")
+    assert await living.runtime.observe() == {}
+    assert list((living.home / "pods").iterdir()) == []
+    assert (tmp_path / "precious").read_text() == "here"
+    await living.runtime.remove("p1")  # again: nothing to do
+
+
+async def test_a_running_pod_is_not_removed(living: Living) -> None:
+    await living.launch("p1", command="exec sleep 1000")
+    with pytest.raises(RuntimeFailure, match="stop it before"):
+        await living.runtime.remove("p1")
+
+
+async def test_an_interrupted_removal_is_finished_by_the_next_life(living: Living) -> None:
+    await living.run_to_end("p1", "touch file")
+    (living.home / "pods" / "p1").rename(living.home / "pods" / ".removed-p1")
+    assert await ProcessRuntime(living.home, load_templates()).observe() == {}
+    assert list((living.home / "pods").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "parameters", "env", "reason"),
+    [
+        ("nosuch", {}, {}, "there is no template 'nosuch'"),
+        ("web", {"colour": "red"}, {}, "colour: template web has no such parameter"),
+        ("web", {}, {"A=B": "c"}, "env: 'A=B' cannot be set"),
+        ("web", {}, {"A": "b\0c"}, "env: 'A' cannot be set"),
+    ],
+)
+async def test_launches_that_are_refused(
+    living: Living, template: str, parameters: dict[str, str], env: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(RuntimeFailure, match=reason):
+        await living.runtime.launch(Launch("p1", 1, "my-pod", template, 1, parameters, env))
+
+
+async def test_a_home_too_deep_for_a_socket_is_refused(living: Living) -> None:
+    deep = living.home / ("d" * (LONGEST_SOCKET_PATH - len(str(living.home)) - len("//pods/p1/run/.s.PGSQL.5432") + 1))
+    deep.mkdir()
+    deep.chmod(0o711)
+    with pytest.raises(RuntimeFailure, match=r"1 bytes too long.*choose a shorter home"):
+        await ProcessRuntime(deep, load_templates()).launch(Launch("p1", 1, "my-pod", "postgres", 1))
+
+
+@root_only
+async def test_a_home_pods_users_cannot_enter_is_refused(living: Living) -> None:
+    closed = living.home / "closed"
+    (closed / "home").mkdir(parents=True)
+    closed.chmod(0o700)
+    (closed / "home").chmod(0o711)
+    with pytest.raises(RuntimeFailure, match=f"cannot enter {closed}; run 'chmod o\\+x {closed}'"):
+        await ProcessRuntime(closed / "home", load_templates()).launch(Launch("p1", 1, "my-pod", "web", 1))

@@ -1,0 +1,175 @@
+"""The feed: what gateways get, what they acknowledge, and what that says of a route."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed, NotLive, NotPublished
+from controller.pulse import Pulse
+from router.model import Protocol, Route, RouteState, TcpAddress
+from router.snapshot import Rejected, Routes, Version, advance
+
+
+def route(host: str, port: int = 1, state: RouteState = RouteState.AVAILABLE) -> Route:
+    return Route(host, Protocol.TCP, (TcpAddress("127.0.0.1", port),), state=state)
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed(Pulse())
+
+
+async def following(stream: AsyncGenerator[bytes, None], routes: Routes, version: Version) -> Routes:
+    """Read until `version`, as a gateway does."""
+    while routes.version != version:
+        for line in (await anext(stream)).splitlines():
+            document: dict[str, Any] = json.loads(line)
+            if document["kind"] != "ping":
+                routes = advance(routes, document)
+    return routes
+
+
+async def test_a_snapshot_and_then_deltas_lead_to_the_published_table(feed: Feed) -> None:
+    feed.put("a", (route("a.x"), route("b.x")))
+    async with aclosing(feed.follow("one", 2)) as stream:
+        routes = await following(stream, Routes(), feed.version)
+        assert {each.host for each in routes.table} == {"a.x", "b.x"}
+        feed.put("a", (route("a.x", 2),))
+        feed.put("c", (route("c.x"),))
+        routes = await following(stream, routes, feed.version)
+        assert {each for each in routes.table} == {route("a.x", 2), route("c.x")}
+        assert len(feed) == 2
+
+
+async def test_what_did_not_change_is_no_new_version(feed: Feed) -> None:
+    feed.put("a", (route("a.x"),))
+    version = feed.version
+    feed.put("a", (route("a.x"),))
+    feed.put("nobody", ())
+    assert feed.version == version
+
+
+async def test_two_lives_are_two_epochs(feed: Feed) -> None:
+    assert feed.version.epoch != Feed(Pulse()).version.epoch
+
+
+@pytest.mark.parametrize(("changes", "kinds"), [(REMEMBERED_DELTAS, {"delta"}), (REMEMBERED_DELTAS + 1, {"snapshot"})])
+async def test_a_gateway_far_behind_gets_a_snapshot(feed: Feed, changes: int, kinds: set[str]) -> None:
+    async with aclosing(feed.follow("slow", 1)) as stream:
+        routes = await following(stream, Routes(), feed.version)
+        for port in range(1, changes + 1):
+            feed.put("a", (route("a.x", port),))
+        lines = (await anext(stream)).splitlines()
+        assert {json.loads(line)["kind"] for line in lines} == kinds
+        for line in lines:
+            routes = advance(routes, json.loads(line))
+        assert (routes.version, list(routes.table)) == (feed.version, [route("a.x", changes)])
+
+
+async def test_a_ping_when_nothing_happens(feed: Feed, autojump_clock: MockClock) -> None:
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        before = trio.current_time()
+        assert json.loads(await anext(stream)) == {"kind": "ping"}
+        assert trio.current_time() - before == PING_EVERY
+
+
+async def test_a_gateway_is_live_while_its_stream_is_open(feed: Feed) -> None:
+    async with aclosing(feed.follow("one", 3)) as stream:
+        await anext(stream)
+        assert feed.gateways["one"].workers == 3
+    assert feed.gateways == {}
+
+
+async def test_a_later_stream_of_a_replica_ends_the_earlier(feed: Feed) -> None:
+    async with aclosing(feed.follow("one", 1)) as earlier, aclosing(feed.follow("one", 2)) as later:
+        await anext(earlier)
+        ended = trio.Event()
+
+        async def read_to_the_end() -> None:
+            async for _line in earlier:
+                pass
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_to_the_end)
+            await wait_all_tasks_blocked()
+            await anext(later)
+            with trio.fail_after(1):
+                await ended.wait()
+        assert feed.gateways["one"].workers == 2
+
+
+async def test_routed_needs_one_gateway_and_the_word_of_all(feed: Feed) -> None:
+    feed.put("a", (route("a.x"), route("b.x")))
+    assert not feed.routed("a")
+    async with aclosing(feed.follow("one", 1)) as one, aclosing(feed.follow("two", 1)) as two:
+        await anext(one)
+        await anext(two)
+        feed.acknowledge("one", feed.version, [])
+        assert not feed.routed("a")
+        feed.acknowledge("two", feed.version, [])
+        assert feed.routed("a")
+        assert feed.current(feed.gateways["one"])
+        feed.put("b", (route("c.x"),))
+        assert feed.routed("a")
+        assert not feed.current(feed.gateways["one"])
+        feed.put("a", (route("a.x", 2), route("b.x")))
+        assert not feed.routed("a")
+
+
+@pytest.mark.parametrize("state", [RouteState.STARTING, RouteState.STOPPED, RouteState.FAILED])
+async def test_a_route_that_is_not_available_is_not_routed(feed: Feed, state: RouteState) -> None:
+    feed.put("a", (route("a.x"), route("b.x", state=state)))
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        feed.acknowledge("one", feed.version, [])
+        assert not feed.routed("a")
+
+
+async def test_a_rejected_route_is_not_routed_until_it_is_mended(feed: Feed) -> None:
+    feed.put("a", (route("a.x"),))
+    feed.put("b", (route("b.x"),))
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        feed.acknowledge("one", feed.version, [Rejected("a.x", "bad"), Rejected("route 7", "no host")])
+        assert (feed.routed("a"), feed.routed("b")) == (False, True)
+        feed.put("b", (route("b.x", 2),))
+        feed.acknowledge("one", feed.version, [])
+        assert not feed.routed("a"), "what was not changed is still rejected"
+        rejected_in = feed.version
+        feed.put("a", (route("a.x", 2),))
+        feed.acknowledge("one", rejected_in, [])
+        assert not feed.routed("a")
+        feed.acknowledge("one", feed.version, [])
+        assert feed.routed("a")
+        assert feed.gateways["one"].rejected == {}
+
+
+async def test_acknowledgements_that_say_nothing_new(feed: Feed) -> None:
+    with pytest.raises(NotLive):
+        feed.acknowledge("one", feed.version, [])
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        feed.put("a", (route("a.x"),))
+        with pytest.raises(NotPublished):
+            feed.acknowledge("one", feed.version._replace(number=99), [])
+        feed.acknowledge("one", Version("another life", 99), [])
+        assert not feed.routed("a")
+        feed.acknowledge("one", feed.version, [])
+        feed.acknowledge("one", feed.version._replace(number=1), [])
+        assert feed.routed("a"), "an older word does not take back a newer one"
+
+
+async def test_what_has_no_routes_any_more_is_gone(feed: Feed) -> None:
+    feed.put("a", (route("a.x"),))
+    async with aclosing(feed.follow("one", 1)) as stream:
+        routes = await following(stream, Routes(), feed.version)
+        feed.put("a", ())
+        assert list((await following(stream, routes, feed.version)).table) == []
+        assert len(feed) == 0

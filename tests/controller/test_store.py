@@ -1,0 +1,199 @@
+"""The store: what is written is there in the next life, whole or not at all."""
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from controller.model import Event, Phase, Pod, Status, Want
+from controller.names import new_key, new_secret
+from controller.store import schema
+from controller.store.database import StoreFailure
+from controller.store.store import MOST_EVENTS, NameTaken, Store
+from router.access import AccessLevel
+
+CREATED = Event(1.0, "created", "")
+
+
+def new_pod(name: str = "mydb") -> Pod:
+    return Pod(
+        number=0,
+        key=new_key(name),
+        name=name,
+        template="db",
+        access=AccessLevel.WRITE,
+        created_at=1700000000.25,
+        parameters={"a": "b"},
+        env={"LANG": "de_DE.UTF-8 ä"},
+        secrets={"owner": new_secret()},
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "controller.sqlite"
+
+
+def test_a_pod_is_there_in_the_next_life_as_it_was(path: Path) -> None:
+    with Store(path) as store:
+        created = store.create(new_pod(), CREATED)
+        changed = replace(created, want=Want.OFF, generation=7, status=Status(Phase.FAILED, "no", 2.5, 3, 4, 5.5))
+        store.change(changed, Event(2.0, "stop", ""))
+    with Store(path) as store:
+        assert store.pods() == [changed]
+        assert [event.kind for event in store.events(changed)] == ["created", "stop"]
+
+
+def test_only_its_owner_may_read_the_file(path: Path) -> None:
+    with Store(path) as store:
+        store.create(new_pod(), CREATED)
+        assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
+
+
+def test_a_name_is_taken_until_the_pod_is_forgotten(path: Path) -> None:
+    with Store(path) as store:
+        first = store.create(new_pod(), CREATED)
+        with pytest.raises(NameTaken):
+            store.create(new_pod(), CREATED)
+        assert store.pods() == [first]
+        store.forget(first)
+        second = store.create(new_pod(), CREATED)
+        assert second.number > first.number
+        assert second.key != first.key
+        assert len(store.events(second)) == 1
+
+
+def test_a_status_is_not_written_over_a_later_wish(path: Path) -> None:
+    with Store(path) as store:
+        pod = store.create(new_pod(), CREATED)
+        ready = replace(pod, status=Status(Phase.AVAILABLE))
+        store.change(replace(pod, want=Want.OFF), Event(2.0, "stop", ""))
+        store.save_status(ready, [Event(3.0, "available", "")])
+        assert store.pods()[0].status.phase is Phase.REQUESTED
+        store.change(replace(pod, generation=5), Event(2.0, "restart", ""))
+        store.save_status(ready, [Event(3.0, "available", "")])
+        assert (store.pods()[0].status.phase, store.pods()[0].generation) == (Phase.REQUESTED, 5)
+        store.save_status(replace(ready, generation=6), [Event(3.0, "available", "")])
+        assert (store.pods()[0].status.phase, store.pods()[0].generation) == (Phase.AVAILABLE, 6)
+        assert [event.kind for event in store.events(pod)] == ["created", "stop", "restart", "available"]
+
+
+def test_a_change_of_a_forgotten_pod_changes_nothing(path: Path) -> None:
+    with Store(path) as store:
+        pod = store.create(new_pod(), CREATED)
+        store.forget(pod)
+        store.change(pod, CREATED)
+        store.save_status(pod, [CREATED])
+        assert (store.pods(), store.events(pod)) == ([], [])
+
+
+def test_events_are_bounded_for_each_pod(path: Path) -> None:
+    with Store(path) as store:
+        pod, other = store.create(new_pod(), CREATED), store.create(new_pod("other"), CREATED)
+        store.save_status(pod, [Event(float(number), "starting", "") for number in range(MOST_EVENTS + 1)])
+        assert [event.at for event in store.events(pod)] == [float(number) for number in range(1, MOST_EVENTS + 1)]
+        assert len(store.events(other)) == 1
+
+
+def test_a_token_takes_the_place_of_the_one_before(path: Path) -> None:
+    with Store(path) as store:
+        store.set_token("admin", "admin", "hash 1")
+        store.set_token("gateway", "gateway", "hash 2")
+        store.set_token("admin", "admin", "hash 3")
+        assert store.tokens() == {"hash 2": "gateway", "hash 3": "admin"}
+
+
+def test_the_migrations_lead_to_the_tables(path: Path) -> None:
+    Store(path).close()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    engine.dispose()
+
+
+def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreFailure, match="another version of podgate"):
+        Store(path)
+
+
+def test_a_damaged_file_is_named_and_left_as_it_is(path: Path) -> None:
+    path.write_bytes(b"this is not a database at all" * 100)
+    with pytest.raises(StoreFailure, match="is damaged") as caught:
+        Store(path)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes().startswith(b"this is not")
+
+
+def test_a_damaged_page_is_found_at_the_start(path: Path) -> None:
+    with Store(path) as store:
+        store.create(new_pod(), CREATED)
+    content = bytearray(path.read_bytes())
+    content[4096:8192] = os.urandom(4096)
+    path.write_bytes(content)
+    with pytest.raises(StoreFailure, match="is damaged"):
+        Store(path)
+
+
+def test_a_file_that_cannot_be_opened(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(StoreFailure, match="cannot be opened for writing"):
+        Store(path)
+
+
+def test_a_full_disk_is_told_and_nothing_is_half_written(path: Path) -> None:
+    with Store(path) as store:
+        first = store.create(new_pod(), CREATED)
+        with store._engine.connect() as connection:  # the pool has this one connection, and gives it to the store again
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            connection.rollback()
+        with pytest.raises(StoreFailure, match="no space left") as caught:
+            store.create(replace(new_pod("big"), env={"A": "x" * 100_000}), CREATED)
+        assert caught.value.full
+        assert store.pods() == [first]
+
+
+KILLED_IN = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from controller.store.store import Store
+from controller.store import database
+from tests.controller.test_store import CREATED, new_pod
+
+point, path = sys.argv[1], Path(sys.argv[2])
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+if point == "migration":
+    from alembic import op
+    op.create_index = die
+store = Store(path)
+store.create(new_pod("whole"), CREATED)
+if point == "between":
+    event.listen(store._engine, "before_cursor_execute", lambda c, k, text, *_: die() if "INTO events" in text else None)
+if point == "commit":
+    event.listen(store._engine, "commit", die)
+store.create(new_pod("half"), CREATED)
+"""
+
+
+@pytest.mark.parametrize(("point", "left"), [("migration", []), ("between", ["whole"]), ("commit", ["whole"])])
+def test_killed_in_the_middle_nothing_is_half_there(path: Path, point: str, left: list[str]) -> None:
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", KILLED_IN, point, str(path)], cwd=root, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with Store(path) as store:
+        assert [pod.name for pod in store.pods()] == left
+        assert all(len(store.events(pod)) == 1 for pod in store.pods())

@@ -1,0 +1,240 @@
+"""`podgate connect`: the command lines it prints run as they stand; secrets are environment, never arguments."""
+
+import os
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.authority import Authority
+from podgate.cli.connect import opening_of
+from podgate.cli.failure import Failure
+from tests.podgate.cli.conftest import Run
+from tests.podgate.cli.controller import Controller, pod
+
+CA = Path("/home of/ca.pem")
+BOLT_HELLO = b"\x60\x60\xb0\x17"
+
+
+@contextmanager
+def tls_server(authority: Authority, name: str, greeting: bytes = b"") -> Iterator[tuple[int, list[tuple[Any, bytes]]]]:
+    """Answer TLS connections with a greeting; give the port, and what names and first bytes came."""
+    leaf = authority.issue([name], datetime.now(UTC))
+    pair = authority.path.with_name("pair.pem")
+    pair.write_bytes(leaf.key_pem + leaf.chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+    came: list[tuple[Any, bytes]] = []
+    names: list[Any] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+
+    def serve() -> None:
+        with listening, listening.accept()[0] as raw:
+            try:
+                with context.wrap_socket(raw, server_side=True) as connection:
+                    connection.sendall(greeting)
+                    came.append((names[-1], connection.recv(4)))
+                    connection.unwrap()
+            except OSError:
+                return  # a client that refuses our certificate is what some tests are about
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(20)
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield listening.getsockname()[1], came
+    serving.join()
+
+
+def at_port(found: dict[str, Any], port: int) -> dict[str, Any]:
+    found["endpoints"][0]["port"] = port
+    return found
+
+
+def program(directory: Path, name: str) -> None:
+    """Put a program in place that tells its arguments and secrets, and leaves with 7."""
+    path = directory / name
+    path.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@"\nexit 7\n')
+    path.chmod(0o755)
+
+
+def test_postgres_is_opened_by_psql_with_everything_verified() -> None:
+    opening = opening_of(pod("mydb"), "owner", CA)
+    conninfo = (
+        "host=mydb.pods.localhost hostaddr=127.0.0.7 port=8443 user=owner dbname=mydb sslmode=verify-full "
+        "sslrootcert='/home of/ca.pem'"
+    )
+    assert opening.arguments == ("psql", conninfo)
+    assert opening.secrets == {"PGPASSWORD": "o@ w"}
+    assert "o@ w" not in repr(opening)
+
+
+def test_another_role_and_a_name_that_a_resolver_knows() -> None:
+    endpoint = {"name": "", "host": "mydb.example.org", "port": 443, "protocol": "postgres", "access": "owner"}
+    opening = opening_of(pod("mydb", endpoints=[endpoint]), "read", Path("/ca.pem"))
+    conninfo = "host=mydb.example.org port=443 user=reader dbname=mydb sslmode=verify-full sslrootcert=/ca.pem"
+    assert opening.arguments == ("psql", conninfo)
+
+
+def test_the_default_endpoint_is_the_one_that_is_opened() -> None:
+    other = {"name": "admin", "host": "mydb--admin.pods.localhost", "port": 1, "protocol": "http", "access": "owner"}
+    both = pod("mydb")
+    both["endpoints"].insert(0, other)
+    assert "host=mydb.pods.localhost" in opening_of(both, "owner", CA).arguments[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "quoted"), [("/it's", r"'/it\'s'"), ("/back\\slash", r"'/back\\slash'"), ("/a=b", "/a=b")]
+)
+def test_libpq_values_are_quoted(path: str, quoted: str) -> None:
+    assert opening_of(pod("mydb"), "owner", Path(path)).arguments[1].endswith(f"sslrootcert={quoted}")
+
+
+def test_bolt_is_opened_by_our_own_prompt() -> None:
+    opening = opening_of(pod("g", protocol="bolt"), "owner", CA)
+    assert opening.arguments[-6:] == ("cypher", "bolt+s://g.pods.localhost:8443", "--user", "root", "--ca", str(CA))
+    assert opening.shell.startswith("NEO4J_PASSWORD='it'\"'\"'s $HOME' ")
+
+
+@pytest.mark.parametrize(
+    ("found", "role", "sentence"),
+    [
+        (pod("mydb"), "write", "mydb has no credentials for write; use --as owner or read"),
+        (pod("mydb", endpoints=[]), "owner", "mydb has no endpoint to connect to; see: podgate pod show mydb"),
+        (pod("x", protocol="http", endpoints=[{"name": "", "protocol": "smtp"}]), "owner", "x speaks smtp, which this"),
+    ],
+)
+def test_what_cannot_be_opened_is_told(found: dict[str, Any], role: str, sentence: str) -> None:
+    with pytest.raises(Failure, match=sentence):
+        opening_of(found, role, CA)
+
+
+def test_the_client_is_run_and_its_exit_code_passed_on(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    controller.add(pod("mydb"))
+    outcome = run("connect", "mydb", "--as", "read")
+    assert outcome.code == 7
+    password, conninfo = outcome.out.splitlines()
+    assert password == "r"
+    assert "user=reader" in conninfo
+
+
+def test_the_printed_line_does_the_same_in_a_shell(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PODGATE_CA", "/it's $HOME/ca.pem")
+    controller.add(pod("mydb"))
+    line = run("connect", "mydb", "--print").out
+    assert line.count("\n") == 1
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    password, conninfo = done.stdout.splitlines()
+    assert (done.returncode, password) == (7, "o@ w")
+    assert conninfo.endswith(r"sslrootcert='/it\'s $HOME/ca.pem'")
+    found = run("connect", "mydb", "--json").json()
+    assert found["env"] == {"PGPASSWORD": "o@ w"}
+    assert found["arguments"] == ["psql", conninfo]
+    assert found["shell"] == line.strip()
+
+
+def test_without_psql_the_pods_own_is_taken(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.add(pod("mydb"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    psql = Path(run("connect", "mydb", "--json").json()["arguments"][0])
+    assert psql.parts[-3:] == ("pginstall", "bin", "psql")
+    assert "psql (PostgreSQL)" in subprocess.run([psql, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_client_that_is_not_installed_is_told(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.add(pod("raw", protocol="tcp"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sentence = "cannot run openssl: No such file or directory; install it, or see: podgate pod show"
+    assert run("connect", "raw").failed_with(sentence)
+
+
+@pytest.mark.parametrize("phase", ["stopped", "failed"])
+def test_a_pod_that_does_not_run_is_not_opened(run: Run, controller: Controller, phase: str) -> None:
+    controller.add(pod("mydb", phase=phase))
+    assert run("connect", "mydb").failed_with(f"mydb is {phase}; start it: podgate pod start mydb --wait")
+    assert run("connect", "mydb", "--print").code == 0
+    assert run("connect", "mydv").failed_with("there is no pod 'mydv'; did you mean mydb?")
+
+
+def test_web_pods_are_opened_in_the_browser(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {shlex.quote(str(opened))}\n')
+    browser.chmod(0o755)
+    script = "import sys; from podgate.cli import main; sys.argv = ['podgate', 'connect', 'site']; main()"
+    controller.add(pod("site", "web", "http"))
+    environment = {**os.environ, "BROWSER": f"{browser} %s"}
+    shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert (shown.stdout, shown.stderr) == ("https://site.pods.localhost:8443/\n", "")
+    assert opened.read_text() == "https://site.pods.localhost:8443/"
+    environment = {**os.environ, "BROWSER": "false %s", "PATH": ""}
+    unseen = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert (unseen.stdout, unseen.stderr.count("\n")) == ("https://site.pods.localhost:8443/\n", 1)
+
+
+def test_the_printed_curl_line_reaches_the_pod(run: Run, controller: Controller, home: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+    with tls_server(Authority.open(home / "authority"), "*.pods.localhost", answer) as (port, came):
+        controller.add(at_port(pod("site", "web", "http"), port))
+        line = run("connect", "site", "--print").out
+        assert subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout == b"hello"
+    assert came == [("site.pods.localhost", b"GET ")]
+
+
+@pytest.mark.parametrize(("name", "code"), [("*.pods.localhost", 0), ("*.other.localhost", 1)])
+def test_the_printed_openssl_line_verifies_the_pod(
+    run: Run, controller: Controller, home: Path, name: str, code: int
+) -> None:
+    with tls_server(Authority.open(home / "authority"), name, b"welcome") as (port, came):
+        controller.add(at_port(pod("raw", protocol="tcp"), port))
+        line = run("connect", "raw", "--print").out
+        done = subprocess.run(["sh", "-c", line], input=b"echo", capture_output=True, check=False)
+    assert done.returncode == code
+    assert done.stdout == (b"" if code else b"welcome")
+    assert came == ([] if code else [("raw.pods.localhost", b"echo")])
+
+
+def test_the_prompt_verifies_the_pods_own_name_without_a_resolver(
+    run: Run, controller: Controller, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", "secret")
+    with tls_server(Authority.open(home / "authority"), "*.pods.localhost") as (port, came):
+        outcome = run("cypher", f"bolt+s://g.pods.localhost:{port}", "--user", "root")
+    assert came == [("g.pods.localhost", BOLT_HELLO)]
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert outcome.err.startswith("podgate: cannot talk to the server: ")
+    assert "secret" not in outcome.err
+
+
+def test_the_prompt_refuses_another_pods_certificate(
+    run: Run, controller: Controller, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", "secret")
+    authority = Authority.open(home / "authority")
+    with tls_server(authority, "other.localhost") as (port, came):
+        outcome = run("cypher", f"bolt+s://g.pods.localhost:{port}", "--user", "root", "--ca", str(authority.path))
+    assert came == []
+    assert "Hostname mismatch, certificate is not valid for 'g.pods.localhost'" in outcome.err

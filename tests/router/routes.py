@@ -1,0 +1,34 @@
+"""Routes for tests: a short way to write one, and hypothesis strategies for all of them."""
+
+from hypothesis import strategies as st
+
+from router.access import AccessLevel
+from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress
+
+
+def route(host: str, upstream: int = 1) -> Route:
+    """A route like many others, told apart by `upstream`."""
+    return Route(host, Protocol.TCP, (TcpAddress("127.0.0.1", upstream),), AccessLevel.PUBLIC)
+
+
+# Few labels, so that names meet: exact and wildcard, parent and child.
+labels = st.sampled_from(["a", "b", "c"])
+hosts = st.lists(labels, min_size=1, max_size=3).map(".".join)
+patterns = st.one_of(hosts, hosts.map(lambda host: f"*.{host}"))
+
+tcp_addresses = st.builds(
+    TcpAddress,
+    st.one_of(st.ip_addresses().map(str), st.sampled_from(["localhost", "db.internal", "a-b.c"])),
+    st.integers(1, 65535),
+)
+socket_paths = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).map("/".__add__)
+addresses = st.one_of(tcp_addresses, socket_paths.map(UnixAddress))
+routes = st.builds(
+    Route,
+    patterns,
+    st.sampled_from(Protocol),
+    st.lists(addresses, max_size=3).map(tuple),
+    st.sampled_from(AccessLevel),
+    st.sampled_from(RouteState),
+    st.text(max_size=20),
+)
