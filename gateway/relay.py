@@ -83,7 +83,7 @@ class Relay:
 
     def add(self, link: Link) -> None:
         """Take over an established connection; from now on only the relay touches its sockets."""
-        self._call(lambda: self._open(link))
+        self._call(lambda: self._guard(self._open, link))
 
     def stop(self) -> None:
         """End the loop; links that are still open are closed."""
@@ -132,7 +132,8 @@ class Relay:
                     self._close(link, "fault of the gateway")
             # Only now: a new link may reuse the descriptor number of one that was closed above.
             while self._calls:
-                self._calls.popleft()()
+                self._calls[0]()
+                self._calls.popleft()  # after the call: `count` must not miss a link that is being taken over
             if int(now) > self._swept:
                 self._sweep(int(now))
         self._epoll.close()
@@ -149,6 +150,14 @@ class Relay:
                 self._to_upstream(link, link.up)
             if event & ~WRITE and link.upstream_mask & READ and not link.closed:
                 self._from_upstream(link)
+
+    def _guard(self, step: Callable[[Link], None], link: Link) -> None:
+        """Take a step that no event caused; a fault of ours with one link must not take the others down."""
+        try:
+            step(link)
+        except Exception:
+            log.exception("relay: fault with a link of %s", link.route.host)
+            self._close(link, "fault of the gateway")
 
     def _open(self, link: Link) -> None:
         self._links[link.client_fd] = self._links[link.upstream_fd] = link
@@ -203,7 +212,9 @@ class Relay:
             sent = link.upstream.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it takes no more; what it still has to say is relayed all the same
+        except OSError as error:  # it takes no more; what it still has to say is relayed all the same
+            # A send that meets a reset takes the error off the socket: reading would then end like after a FIN.
+            link.upstream_lost = not isinstance(error, BrokenPipeError)
             link.up, link.up_flow = b"", ENDED
             return self._watch(link)
         if sent < len(data) or link.up:
@@ -266,8 +277,9 @@ class Relay:
                 sent += link.tls.send(view[sent : sent + RECORD])
         except WANT:
             pass
-        except (SSL.Error, OSError):
-            return self._client_ended(link, clean=False)
+        except (SSL.Error, OSError):  # it takes no more; what it sent before it went is still read, to its end
+            link.down, link.down_flow = b"", ENDED
+            return self._watch(link)
         if bulk:
             link.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         link.sent += sent
@@ -287,7 +299,7 @@ class Relay:
         except SSL.WantWriteError:
             return  # tried again when the client's socket has room
         except (SSL.Error, OSError):
-            link.client_open, link.client_lost = False, True
+            pass  # it has gone already; reading from it tells how, unless it had said goodbye before
         link.down_flow = ENDED
         if link.upstream_lost:
             link.up, link.up_flow = b"", ENDED
@@ -348,7 +360,7 @@ class Relay:
         for due in range(self._swept + 1, second + 1):
             for link in self._due.pop(due, ()):
                 if link.due == due and not link.closed:  # otherwise it was put elsewhere since
-                    self._look_at(link)
+                    self._guard(self._look_at, link)
         self._swept = second
 
     def _look_at(self, link: Link) -> None:

@@ -182,6 +182,8 @@ async def _outcome(control: Control, name: str, until: Until) -> Pod | Exception
     """Wait until the pod that has the name now is as wished, or cannot become so."""
     first = control.pods.find(name)
     while True:
+        if control.ending.is_set():
+            return Problem(503, "the controller is ending; ask again when it is back")
         pod = control.pods.get(first.key) if first else None
         if pod is None:
             return Gone() if until is Until.GONE else UnknownPod(name)
@@ -191,8 +193,6 @@ async def _outcome(control: Control, name: str, until: Until) -> Pod | Exception
             return pod
         if until is Until.ROUTED and pod.status.phase is Phase.FAILED:
             return Problem(409, f"pod {name!r} failed: {pod.status.message}")
-        if control.ending.is_set():
-            return Problem(503, "the controller is ending; ask again when it is back")
         await control.changed.wait()
 
 

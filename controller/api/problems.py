@@ -108,4 +108,4 @@ def _reason(found: Mapping[str, Any]) -> str:
         return f"not JSON: {found.get('ctx', {}).get('error', 'syntax error')}"
     if found["type"] == "extra_forbidden":
         return "no such field"
-    return str(found["msg"]).removeprefix("Value error, ")[:500]
+    return str(found["msg"]).removeprefix("Value error, ").removeprefix(f"{found['loc'][-1]}: ")[:500]

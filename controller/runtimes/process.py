@@ -227,7 +227,9 @@ class ProcessRuntime:
     ) -> dict[str, object]:
         """Make the directories, choose the ports, write the record and give what the shim is to be told."""
         directory = known.directory
-        user = known.launched.user if known.launched is not None else user_of(self._home, pod.number)
+        user = user_of(self._home, pod.number)
+        if user is not None and known.launched is not None and known.launched.user is not None:
+            user = known.launched.user  # as its data's owner it stays, wherever the home was moved
         placed = place(template, directory, self._taken_ports())
         env = environment(pod, template, directory, placed, variables)
         directory.make(user)

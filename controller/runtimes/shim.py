@@ -286,7 +286,7 @@ class Shim:
             _default_signals()
             argv, env = step["argv"], step["env"]
             if isinstance(argv, list) and isinstance(env, dict):
-                os.execve(argv[0], argv, env)  # noqa: S606 - starting a program, from a list, is what a shim is for
+                os.execve(argv[0], argv, env)
         except (OSError, ValueError) as error:
             os.write(2, f"podgate: start: {error}\n".encode())
         finally:

@@ -1,6 +1,7 @@
 """The `podgate` command: one module per group of commands.
 
     serving  `podgate serve`, `gateway`, `controller`: run Podgate itself
+    demo     `podgate demo`: all of it in a throw-away home
     status   is it running, and what runs
     pods     `podgate pod …`: create, list, show, start, stop, restart, delete, logs, events
     connect  open the fitting client for a pod, or print the command line that does
@@ -19,7 +20,7 @@ from typing import Annotated
 import typer
 
 from podgate import __version__
-from podgate.cli import ca, connect, cypher, pods, serving, status
+from podgate.cli import ca, connect, cypher, demo, pods, serving, status
 from podgate.cli.failure import Failure
 from podgate.cli.output import EXIT_CODES, talk
 
@@ -35,7 +36,7 @@ app.add_typer(pods.app, name="pod")
 app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")
-app.command("demo", epilog=EXIT_CODES)(serving.demo)
+app.command("demo", epilog=EXIT_CODES)(demo.demo)
 app.command("serve", epilog=EXIT_CODES)(serving.serve)
 app.command("gateway", epilog=EXIT_CODES)(serving.gateway)
 app.command("controller", epilog=EXIT_CODES)(serving.controller)
@@ -60,7 +61,7 @@ def main() -> None:
     """Run the command line; a failure is one sentence on standard error, never a traceback."""
     try:
         try:
-            app()
+            app(prog_name="podgate")
         finally:
             sys.stdout.flush()
     except Failure as failure:

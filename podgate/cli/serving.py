@@ -23,7 +23,6 @@ from gateway.sources import ControllerFeed, RoutesFile, Source
 from gateway.supervisor import Plan, Supervisor
 from podgate.cli.failure import Failure
 from podgate.cli.output import talk
-from podgate.demo import demonstrate
 from podgate.serving import AlreadyRunning, controller_command, only_one, run
 from podgate.settings import DEFAULT_DOMAIN, DEFAULT_LISTEN, default_home
 from router.hostname import normalise
@@ -113,17 +112,11 @@ def controller(
     with _told():
         host, port = parse_listen(listen)
         command = controller_command(place, domain, host, port)
-        os.execv(command[0], command)  # noqa: S606  # becomes the controller: the same process, the same signals
-
-
-def demo(
-    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Stay up afterwards, until Ctrl-C.")] = False,
-) -> None:
-    """Show it all in a throw-away home: three pods, each proved by real clients."""
-    demonstrate(keep)
+        os.execv(command[0], command)
 
 
 def _home(given: Path | None) -> Path:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
     place = given.absolute() if given is not None else default_home()
     try:

@@ -35,17 +35,18 @@ TEMPLATES: Mapping[str, Template] = {
 
 @dataclass
 class FakeRuntime:
-    """Implements `controller.runtimes.Runtime`. A launched pod is ready at once unless `ready` is switched off."""
+    """Implements `controller.runtimes.Runtime`. A launched pod is at once as far as `launches` says."""
 
     now: Callable[[], float] = time.time
-    ready: bool = True
+    launches: Stage = Stage.READY
+    last_words: str = ""
     pods: dict[str, Observed] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     launched: dict[str, Launch] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)  # action: the reason it fails
     hanging: set[str] = field(default_factory=set)  # names of pods whose launch never returns
     lines: list[bytes] = field(default_factory=list)
-    readers: int = 0
+    reader_left: trio.Event = field(default_factory=trio.Event)
     _changes: Pulse = field(default_factory=Pulse)
     _pending: bool = False
 
@@ -66,7 +67,7 @@ class FakeRuntime:
         if pod.name in self.hanging:
             await trio.sleep_forever()
         self.launched[pod.key] = pod
-        self.show(pod.key, Stage.READY if self.ready else Stage.STARTING, pod.generation)
+        self.show(pod.key, self.launches, pod.generation, self.last_words)
 
     async def stop(self, key: str, grace: float) -> None:
         await self._begin("stop", key)
@@ -78,14 +79,13 @@ class FakeRuntime:
         self._tell()
 
     async def logs(self, key: str, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        self.readers += 1
         try:
             for line in self.lines[len(self.lines) - tail :]:
                 yield line
             if follow:
                 await trio.sleep_forever()
         finally:
-            self.readers -= 1
+            self.reader_left.set()
 
     def show(self, key: str, stage: Stage, generation: int | None = None, message: str = "") -> None:
         """Let a pod be seen so from now on."""

@@ -91,7 +91,9 @@ def test_asked_again_at_once_it_says_the_same(want: Want, phase: Phase, seen: Ob
     assert again == first
 
 
-@pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (7, 32), (8, 60), (5000, 60)])
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (7, 32), (8, 60), (5000, 60)]
+)
 def test_the_back_off(failures: int, seconds: float) -> None:
     assert wait_after(failures) == seconds
 

@@ -23,8 +23,6 @@ from router.model import RouteState
 from router.snapshot import Routes, advance, snapshot_document
 from tests.controller.fakes import TEMPLATES, FakeRuntime, PodsInVirtualTime
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 CREATED = Event(0.0, "created", "")
 
 
@@ -80,7 +78,7 @@ async def living(store: Store, runtime: FakeRuntime | None = None) -> AsyncItera
         nursery.cancel_scope.cancel()
 
 
-async def test_a_pod_is_launched_published_and_stored(store: Store) -> None:
+async def test_a_pod_is_launched_published_and_stored(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         await life.create("db")
         assert life.states() == {"db": RouteState.STARTING, "db--metrics": RouteState.STARTING}
@@ -93,9 +91,11 @@ async def test_a_pod_is_launched_published_and_stored(store: Store) -> None:
         assert life.runtime.launched[stored.key].generation == 1
 
 
-async def test_ready_is_published_before_it_is_stored(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ready_is_published_before_it_is_stored(
+    store: Store, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     async with living(store) as life:
-        life.runtime.ready = False
+        life.runtime.launches = Stage.STARTING
         pod = await life.create("db")
         await wait_all_tasks_blocked()
         seen: list[RouteState] = []
@@ -111,7 +111,7 @@ async def test_ready_is_published_before_it_is_stored(store: Store, monkeypatch:
         assert seen == [RouteState.AVAILABLE]
 
 
-async def test_a_stop_is_routed_at_once_and_keeps_the_data(store: Store) -> None:
+async def test_a_stop_is_routed_at_once_and_keeps_the_data(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         await life.create("db")
         await life.phased("db", Phase.AVAILABLE)
@@ -124,7 +124,7 @@ async def test_a_stop_is_routed_at_once_and_keeps_the_data(store: Store) -> None
         assert life.runtime.calls == [("launch", "db"), ("stop", "db"), ("launch", "db")]
 
 
-async def test_a_start_of_a_running_pod_does_nothing(store: Store) -> None:
+async def test_a_start_of_a_running_pod_does_nothing(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         await life.create("db")
         before = await life.phased("db", Phase.AVAILABLE)
@@ -133,7 +133,7 @@ async def test_a_start_of_a_running_pod_does_nothing(store: Store) -> None:
         assert life.runtime.calls == [("launch", "db")]
 
 
-async def test_a_restart_is_a_stop_and_a_launch_of_the_next_generation(store: Store) -> None:
+async def test_a_restart_is_a_stop_and_a_launch_of_the_next_generation(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         pod = await life.create("db")
         await life.phased("db", Phase.AVAILABLE)
@@ -145,7 +145,7 @@ async def test_a_restart_is_a_stop_and_a_launch_of_the_next_generation(store: St
         assert life.runtime.calls == [("launch", "db"), ("stop", "db"), ("launch", "db")]
 
 
-async def test_a_deleted_pod_is_stopped_removed_and_forgotten(store: Store) -> None:
+async def test_a_deleted_pod_is_stopped_removed_and_forgotten(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         pod = await life.create("db")
         await life.phased("db", Phase.AVAILABLE)
@@ -157,16 +157,18 @@ async def test_a_deleted_pod_is_stopped_removed_and_forgotten(store: Store) -> N
         await life.phased("db", Phase.AVAILABLE)
 
 
-async def test_deleted_while_it_starts(store: Store) -> None:
+async def test_deleted_while_it_starts(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
-        life.runtime.ready = False
+        life.runtime.launches = Stage.STARTING
         await life.create("db")
         await life.pods.change("db", deleted, "delete")
         await life.until(lambda: life.phase("db") is None)
         assert life.runtime.pods == {}
 
 
-async def test_stopped_while_it_is_launched_it_is_not_told_stopped_before_it_is(store: Store) -> None:
+async def test_stopped_while_it_is_launched_it_is_not_told_stopped_before_it_is(
+    store: Store, autojump_clock: MockClock
+) -> None:
     async with living(store, FakeRuntime(hanging={"db"})) as life:
         await life.create("db")
         await wait_all_tasks_blocked()
@@ -175,7 +177,7 @@ async def test_stopped_while_it_is_launched_it_is_not_told_stopped_before_it_is(
         assert life.runtime.calls == [("launch", "db")]
 
 
-async def test_a_pod_that_ends_is_started_again_ever_more_rarely(store: Store) -> None:
+async def test_a_pod_that_ends_is_started_again_ever_more_rarely(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         pod = await life.create("db")
         await life.phased("db", Phase.AVAILABLE)
@@ -194,25 +196,24 @@ async def test_a_pod_that_ends_is_started_again_ever_more_rarely(store: Store) -
         assert (again.status.failures, again.status.restarts) == (0, 9)
 
 
-async def test_a_pod_that_never_becomes_ready_fails_and_a_start_tries_again_at_once(store: Store) -> None:
+async def test_a_pod_that_never_becomes_ready_fails_and_a_start_tries_again_at_once(
+    store: Store, autojump_clock: MockClock
+) -> None:
     async with living(store) as life:
-        life.runtime.ready = False
-        pod = await life.create("db")
-        for _ in range(FAILURES_TO_GIVE_UP_HOPE):
-            await life.until(lambda: pod.key in life.runtime.pods and life.runtime.pods[pod.key].stage is Stage.STARTING)
-            life.runtime.show(pod.key, Stage.EXITED, message="exit status 1: no such table")
-            await wait_all_tasks_blocked()
+        life.runtime.launches, life.runtime.last_words = Stage.EXITED, "exit status 1: no such table"
+        await life.create("db")
         failed = await life.phased("db", Phase.FAILED)
         assert failed.status.message == "exit status 1: no such table"
         assert life.states()["db"] is RouteState.FAILED
-        life.runtime.ready = True
+        assert len(life.runtime.calls) == FAILURES_TO_GIVE_UP_HOPE
+        life.runtime.launches, life.runtime.last_words = Stage.READY, ""
         begun = trio.current_time()
         await life.pods.change("db", started, "start")
         await life.phased("db", Phase.AVAILABLE)
         assert trio.current_time() == begun
 
 
-async def test_a_launch_that_fails_is_told_and_tried_again(store: Store) -> None:
+async def test_a_launch_that_fails_is_told_and_tried_again(store: Store, autojump_clock: MockClock) -> None:
     runtime = FakeRuntime(refusals={"launch": "no postgres here; install it"})
     async with living(store, runtime) as life:
         await life.create("db")
@@ -225,7 +226,7 @@ async def test_a_launch_that_fails_is_told_and_tried_again(store: Store) -> None
         assert "problem" in [event.kind for event in store.events(failed)]
 
 
-async def test_a_removal_that_fails_keeps_the_pod_and_is_tried_again(store: Store) -> None:
+async def test_a_removal_that_fails_keeps_the_pod_and_is_tried_again(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         await life.create("db")
         await life.phased("db", Phase.AVAILABLE)
@@ -249,7 +250,7 @@ async def test_a_pod_whose_launch_hangs_holds_up_no_other(store: Store, autojump
         assert "within 60 seconds" in life.pods.named("stuck").status.message
 
 
-async def test_the_next_life_adopts_what_runs(store: Store) -> None:
+async def test_the_next_life_adopts_what_runs(store: Store, autojump_clock: MockClock) -> None:
     runtime = FakeRuntime()
     async with living(store, runtime) as life:
         for name in ("one", "two", "off"):
@@ -268,7 +269,9 @@ async def test_the_next_life_adopts_what_runs(store: Store) -> None:
 
 
 @pytest.mark.parametrize("stage", Stage)
-async def test_every_stage_a_dead_life_left_leads_to_what_is_wanted(store: Store, stage: Stage) -> None:
+async def test_every_stage_a_dead_life_left_leads_to_what_is_wanted(
+    store: Store, stage: Stage, autojump_clock: MockClock
+) -> None:
     runtime = FakeRuntime(trio.current_time)
     kept = store.create(Pod(0, "kept-1", "kept", "db", AccessLevel.OWNER, 0.0), CREATED)
     doomed = deleted(store.create(Pod(0, "doomed-1", "doomed", "db", AccessLevel.OWNER, 0.0), CREATED))
@@ -286,7 +289,9 @@ async def test_every_stage_a_dead_life_left_leads_to_what_is_wanted(store: Store
         await life.until(lambda: life.phase("doomed") is None)
 
 
-async def test_what_no_pod_of_the_store_owns_is_left_alone(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_no_pod_of_the_store_owns_is_left_alone(
+    store: Store, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
     runtime = FakeRuntime(trio.current_time)
     runtime.show("stranger-1", Stage.READY, 1)
     async with living(store, runtime) as life:
@@ -296,7 +301,9 @@ async def test_what_no_pod_of_the_store_owns_is_left_alone(store: Store, caplog:
     assert caplog.text.count("stranger-1 belongs to no pod") == 1
 
 
-async def test_a_store_that_cannot_be_written_holds_up_no_pod(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_cannot_be_written_holds_up_no_pod(
+    store: Store, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     async with living(store) as life:
         full = True
         save = store.save_status

@@ -182,7 +182,7 @@ if point == "migration":
 store = Store(path)
 store.create(new_pod("whole"), CREATED)
 if point == "between":
-    event.listen(store._engine, "before_cursor_execute", lambda c, k, text, *_: die() if "INTO events" in text else None)
+    event.listen(store._engine, "before_cursor_execute", lambda *given: "INTO events" in given[2] and die())
 if point == "commit":
     event.listen(store._engine, "commit", die)
 store.create(new_pod("half"), CREATED)

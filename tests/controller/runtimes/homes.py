@@ -72,7 +72,7 @@ class Living:
         return await self.until(key, lambda seen: seen.stage is Stage.EXITED and seen.generation == generation)
 
     async def run_to_end(self, key: str, command: str, **more: str) -> Observed:
-        await self.launch(key, command=command, **more)
+        await self.launch(key, "command", 1, command=command, **more)
         return await self.until_exited(key)
 
     async def end(self, key: str, grace: float = 5.0) -> Observed:

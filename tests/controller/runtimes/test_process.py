@@ -13,8 +13,9 @@ import pytest
 import trio
 
 from controller.runtimes import Launch, RuntimeFailure, Stage
-from controller.runtimes.launching import LONGEST_SOCKET_PATH
+from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
+from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
 from tests.controller.runtimes.homes import Living, life, new_home, only_life, processes_with
 
@@ -166,6 +167,28 @@ async def test_a_killed_shim_takes_its_tree_with_it(living: Living) -> None:
     assert not processes_with(mark)
     await living.launch("p1", generation=2, command="exit 5")
     assert (await living.until_exited("p1", 2)).message.startswith("exit status 5")
+
+
+@root_only
+async def test_another_homes_pod_with_the_same_user_is_not_taken_for_a_leftover(living: Living) -> None:
+    mark = a_mark()
+    await living.launch("p1", command=f"exec sleep {mark}")
+    await living.until_ready("p1")
+    user = user_of(living.home, 1)
+    await end_leftovers(user, Path("/another/home/pods/p1/run"))
+    assert len(processes_with(mark)) == 1
+    await end_leftovers(user, living.home / "pods" / "p1" / "run")
+    assert processes_with(mark) == []
+
+
+@root_only
+async def test_a_process_that_hides_its_environment_is_still_its_users(living: Living) -> None:
+    mark = a_mark()
+    await living.launch("p1", command=f"env -i setsid sleep {mark} & echo up; sleep {mark}; true")
+    await living.until_wrote("p1", "up")
+    os.kill(living.shim_of("p1"), signal.SIGKILL)
+    await living.until_exited("p1")
+    assert processes_with(mark) == []
 
 
 async def test_the_next_life_adopts_and_notices() -> None:

@@ -1,4 +1,4 @@
-"""The demonstration: all of Podgate in a throw-away home, three pods, each proved by clients people really use.
+"""`podgate demo`: all of Podgate in a throw-away home, three pods, each proved by clients people really use.
 
 Nothing here is a special way in: pods are made by `podgate pod create`, and the clients get the connection strings
 that it prints.
@@ -20,8 +20,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -72,18 +73,20 @@ def run(command: list[str], patience: float, **environment: str) -> str:
     return done.stdout
 
 
-def demonstrate(keep: bool) -> None:
-    """Show everything; with `keep`, stay up until interrupted. Raises Failure when anything does not work."""
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Stay up afterwards, until Ctrl-C.")] = False,
+) -> None:
+    """Show it all in a throw-away home: three pods, each proved by real clients."""
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="podgate-demo-"))
-    demo = Demo(home, _free_port())
+    ours = Demo(home, _free_port())
     picture = home / "demo-web.png"
-    serve = _start(demo)
+    serve = _start(ours)
     try:
         talk("==> podgate pod create, three side by side")
-        pods = _launch(demo)
-        _prove(demo, pods, picture)
-        _tell(demo, pods, picture)
+        pods = _launch(ours)
+        _prove(ours, pods, picture)
+        _tell(ours, pods, picture)
         talk(f"\nEverything works, {time.monotonic() - began:.0f} s in all.")
         if keep:
             talk("It stays up (KEEP=1); Ctrl-C ends it and removes the pods.")
@@ -92,7 +95,7 @@ def demonstrate(keep: bool) -> None:
             except KeyboardInterrupt:
                 talk("")
     finally:
-        _end(demo, serve, picture)
+        _end(ours, serve, picture)
 
 
 def step(what: str, do: Callable[[], str | None]) -> None:
@@ -210,24 +213,29 @@ def _curl(demo: Demo) -> str:
 
 
 def _chromium(demo: Demo, pod: Pod, picture: Path) -> str:
+    return f"“{browse(demo, pod, picture)}”, screenshot {picture}"
+
+
+def browse(demo: Demo, pod: Pod, picture: Path) -> str:
+    """Open a web pod in Chromium, take a picture of it, and give the page's title. Raises Skipped and Failure."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         raise Skipped("install it with: apt-get install chromium")
     uri = pod["uris"]["https"]
-    with tempfile.TemporaryDirectory(prefix="podgate-browser-") as profile:
+    with tempfile.TemporaryDirectory(prefix="podgate-browser-", ignore_cleanup_errors=True) as profile:
         command = [
             browser, "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}",
-            # Chromium has a trust store of its own: it is told the very key that the check below has verified.
+            # Chromium has a trust store of its own: it is told the very key that our own check has verified.
             f"--ignore-certificate-errors-spki-list={_verified_key(demo, pod)}", "--window-size=1000,700",
             *(["--no-sandbox"] if os.geteuid() == 0 else []),
         ]  # fmt: skip
         page = run([*command, "--dump-dom", uri], CLIENT_PATIENCE)
         run([*command, f"--screenshot={picture}", uri], CLIENT_PATIENCE)
     title = page.partition("<title>")[2].partition("</title>")[0]
-    if not title or not picture.read_bytes().startswith(b"\x89PNG"):
-        raise Failure("Chromium did not show the page of demo-web")
-    return f"“{title}”, screenshot {picture}"
+    if not title or not picture.exists():
+        raise Failure(f"Chromium did not show the page of {pod['name']}")
+    return title
 
 
 def _verified_key(demo: Demo, pod: Pod) -> str:

@@ -1,0 +1,340 @@
+"""Real peers for tests: TLS clients whose records are in the test's hand, and TCP servers that do as they are told.
+
+Every socket has a deadline, so that what never comes fails the test instead of hanging it.
+"""
+
+import contextlib
+import hashlib
+import select
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+import trustme
+
+from certs.leaf import Leaf
+
+DEADLINE = 20.0  # seconds: no step of a test takes so long on a busy machine
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+GSS_REQUEST = bytes.fromhex("0000000804d21630")
+CHUNK = 65536
+
+
+class Ending(Enum):
+    """How the other side of a TLS connection ended it."""
+
+    GOODBYE = "close_notify"
+    FIN = "FIN without close_notify: may be a truncation"
+    RESET = "reset"
+
+
+def leaf_of(ca: trustme.CA, *hosts: str) -> Leaf:
+    """Issue a certificate as the gateway takes it."""
+    issued = ca.issue_cert(*hosts, key_type=trustme.KeyType.ECDSA)
+    chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+    return Leaf.from_pem(chain, issued.private_key_pem.bytes())
+
+
+def write_leaf(leaf: Leaf, directory: Path) -> tuple[Path, Path]:
+    """Put a certificate and its key into files, as people bring them."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    key.touch(mode=0o600)
+    key.write_bytes(leaf.key_pem)
+    certificate.write_bytes(leaf.chain_pem)
+    return certificate, key
+
+
+def trusting(
+    ca: trustme.CA, version: ssl.TLSVersion | None = None, alpn: tuple[str, ...] = (), *, check: bool = True
+) -> ssl.SSLContext:
+    """Make a client's context that trusts `ca` and speaks `version` only, if one is given."""
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    if not check:
+        context.check_hostname = False
+    return context
+
+
+class TlsPeer:
+    """A TLS client over a blocking socket. What it would send can be taken as bytes and sent at any moment."""
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, server_name: str | None) -> None:
+        self.socket = connection
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self._lock = threading.Lock()  # one thread may send while another receives
+        connection.settimeout(DEADLINE)
+
+    def hello(self) -> bytes:
+        """Give the ClientHello."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self._outgoing.read()
+
+    def handshake(self) -> None:
+        """Finish the handshake."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self._outgoing.read())
+                self._take_in()
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):
+                    self.socket.sendall(self._outgoing.read())
+                raise
+        self.socket.sendall(self._outgoing.read())
+
+    def records(self, data: bytes) -> bytes:
+        """Give the records that carry `data`."""
+        view = memoryview(data)
+        with self._lock:
+            while view:
+                view = view[self.tls.write(view) :]
+            return self._outgoing.read()
+
+    def goodbye(self) -> bytes:
+        """Give the close_notify; call it before anything unread has been taken in."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        return self._outgoing.read()
+
+    def send(self, data: bytes) -> None:
+        for start in range(0, len(data), CHUNK):
+            self.socket.sendall(self.records(data[start : start + CHUNK]))
+
+    def end(self) -> None:
+        """Half-close as TLS has it: close_notify, and go on reading."""
+        self.socket.sendall(self.goodbye())
+
+    def receive(self, size: int) -> bytes:
+        """Receive exactly `size` bytes."""
+        parts = bytearray()
+        while len(parts) < size:
+            part = self._receive_some(size - len(parts))
+            if isinstance(part, Ending):
+                raise EOFError(f"{part} after {len(parts)} of {size} bytes")
+            parts += part
+        return bytes(parts)
+
+    def receive_to_end(self) -> tuple[bytes, Ending]:
+        """Receive all there is, and tell how it ended."""
+        parts = bytearray()
+        while not isinstance(part := self._receive_some(CHUNK), Ending):
+            parts += part
+        return bytes(parts), part
+
+    def receive_digest(self, size: int) -> str:
+        """Receive `size` bytes and give their SHA-256."""
+        digest = hashlib.sha256()
+        while size:
+            part = self.receive(min(size, CHUNK))
+            digest.update(part)
+            size -= len(part)
+        return digest.hexdigest()
+
+    def reset(self) -> None:
+        reset(self.socket)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _receive_some(self, size: int) -> bytes | Ending:
+        while True:
+            try:
+                with self._lock:
+                    return self.tls.read(size) or Ending.GOODBYE
+            except ssl.SSLWantReadError:
+                try:
+                    self._take_in()
+                except ConnectionResetError:
+                    return Ending.RESET
+            except ssl.SSLZeroReturnError:
+                return Ending.GOODBYE
+            except ssl.SSLEOFError:
+                return Ending.FIN
+
+    def _take_in(self) -> None:
+        data = self.socket.recv(CHUNK)
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+
+def tls_to(
+    port: int, context: ssl.SSLContext, server_name: str | None, *, before: tuple[bytes, ...] = ()
+) -> TlsPeer:
+    """Connect to a port of loopback and shake hands; of the requests in `before` each is answered by one byte."""
+    connection = socket.create_connection(("127.0.0.1", port), DEADLINE)
+    try:
+        for request in before:
+            connection.sendall(request)
+            assert connection.recv(1) in (b"S", b"N")
+        peer = TlsPeer(connection, context, server_name)
+        peer.handshake()
+    except BaseException:
+        connection.close()
+        raise
+    return peer
+
+
+def plain_to(port: int) -> socket.socket:
+    """Connect to a port of loopback without TLS."""
+    return socket.create_connection(("127.0.0.1", port), DEADLINE)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def read_to_end(connection: socket.socket) -> tuple[bytes, bool]:
+    """Read all there is; True when it ended by FIN, False when by a reset."""
+    parts = bytearray()
+    while True:
+        try:
+            part = connection.recv(CHUNK)
+        except ConnectionResetError:
+            return bytes(parts), False
+        if not part:
+            return bytes(parts), True
+        parts += part
+
+
+def read_exactly(connection: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(size - len(parts))
+        if not part:
+            raise EOFError(f"end after {len(parts)} of {size} bytes")
+        parts += part
+    return bytes(parts)
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Make two ends of one TCP connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname(), DEADLINE)
+        other, _ = listener.accept()
+    for end in (one, other):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end.settimeout(DEADLINE)
+    return one, other
+
+
+def unix_pair() -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    one.settimeout(DEADLINE)
+    other.settimeout(DEADLINE)
+    return one, other
+
+
+def fill(connection: socket.socket, quiet: float = 0.3) -> int:
+    """Send until nobody takes any more for `quiet` seconds, a measuring window; give the bytes sent."""
+    timeout = connection.gettimeout()
+    connection.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += connection.send(pattern(CHUNK, sent))
+        except BlockingIOError:
+            if not select.select((), (connection,), (), quiet)[1]:
+                break
+    connection.settimeout(timeout)
+    return sent
+
+
+def pattern(size: int, start: int = 0) -> bytes:
+    """Give bytes that tell where they belong: those from `start` on of one endless sequence."""
+    shift = start % 251
+    return (_SEQUENCE * (size // len(_SEQUENCE) + 2))[shift : shift + size]
+
+
+_SEQUENCE = bytes(range(251)) * 1024
+
+Serve = Callable[[socket.socket], None]
+
+
+def echo(connection: socket.socket) -> None:
+    """Send back whatever comes, and end when the other side does."""
+    while data := connection.recv(CHUNK):
+        connection.sendall(data)
+
+
+def greet(connection: socket.socket) -> None:
+    """Speak first, then echo."""
+    connection.sendall(b"welcome\n")
+    echo(connection)
+
+
+def answer_http(connection: socket.socket) -> None:
+    """Answer each request head with its own bytes as the body."""
+    head = b""
+    while data := connection.recv(CHUNK):
+        head += data
+        if head.endswith(b"\r\n\r\n"):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
+            head = b""
+
+
+class Upstream:
+    """A TCP server on loopback with a thread for each connection."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = self._listener.getsockname()[1]
+        self.accepted = 0
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(DEADLINE)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            self.accepted += 1
+            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+
+    def _run(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(connection)
+
+
+@contextlib.contextmanager
+def upstream(serve: Serve) -> Iterator[Upstream]:
+    """Run a server that treats each connection by `serve`."""
+    server = Upstream(serve)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def free_port() -> int:
+    """Give a port of loopback nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,161 @@
+"""`podgate cypher` with a real graph database behind TLS: ArcadeDB from its wheel, the name unknown to resolvers."""
+
+import importlib.util
+import json
+import os
+import pty
+import select
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from certs.authority import Authority
+
+PASSWORD = "play it again"
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("arcadedb_embedded"), reason="needs podgate[pods]")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run ArcadeDB and give its Bolt port once it answers."""
+    spec = importlib.util.find_spec("arcadedb_embedded")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    package, place, bolt = Path(spec.submodule_search_locations[0]), tmp_path_factory.mktemp("arcadedb"), free_port()
+    settings = {
+        "plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
+        "rootPassword": PASSWORD,
+        "defaultDatabases": "graph[root]",
+        "rootPath": place,
+        "httpIncomingHost": "127.0.0.1",
+        "httpIncomingPort": free_port(),
+    }
+    server = [f"-Darcadedb.server.{name}={value}" for name, value in settings.items()]
+    bolts = ["-Darcadedb.bolt.host=127.0.0.1", f"-Darcadedb.bolt.port={bolt}"]
+    java = [str(package / "jre" / "bin" / "java"), "-Xmx256m", "-cp", str(package / "jars" / "*")]
+    command = [*java, *server, *bolts, "com.arcadedb.server.ArcadeDBServer"]
+    with subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        while True:
+            assert running.poll() is None
+            assert time.monotonic() < deadline
+            with suppress(OSError), socket.create_connection(("127.0.0.1", bolt)):
+                break
+        yield bolt
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def front(database: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Put TLS before the database; give its address and the authority to trust."""
+    authority = Authority.open(tmp_path_factory.mktemp("authority"))
+    leaf = authority.issue(["*.pods.localhost"], datetime.now(UTC))
+    pair = authority.path.with_name("pair.pem")
+    pair.write_bytes(leaf.key_pem + leaf.chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+
+    def relay(raw: socket.socket) -> None:
+        upstream = socket.create_connection(("127.0.0.1", database))
+        with upstream, suppress(OSError), context.wrap_socket(raw, server_side=True) as client:
+            other = {client: upstream, upstream: client}
+            while True:
+                for ready in [client] if client.pending() else select.select([*other], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
+
+    def accept() -> None:
+        relays = []
+        with suppress(OSError):
+            while True:
+                relays.append(threading.Thread(target=relay, args=(listening.accept()[0],)))
+                relays[-1].start()
+        for each in relays:
+            each.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        yield f"bolt+s://graph.pods.localhost:{listening.getsockname()[1]}", authority.path
+        listening.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+
+
+def command(front: tuple[str, Path], *more: str) -> list[str]:
+    uri, ca = front
+    place = ["--user", "root", "--ca", str(ca), "--database", "graph"]
+    return [sys.executable, "-m", "podgate", "cypher", uri, *place, *more]
+
+
+def run(front: tuple[str, Path], text: str, *more: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NEO4J_PASSWORD": password}
+    return subprocess.run(
+        command(front, *more), input=text, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_statements_from_standard_input_are_answered_as_tables(front: tuple[str, Path]) -> None:
+    done = run(front, "CREATE (:Person {name: 'Ada; Lovelace'});\nMATCH (p:Person) RETURN p.name AS name, 1 AS one;")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ") for line in done.stdout.splitlines()][-1][0] == "Ada; Lovelace"
+    assert "name" in done.stdout
+
+
+def test_statements_are_answered_as_json(front: tuple[str, Path]) -> None:
+    done = run(front, "UNWIND [1, 2] AS n RETURN n, [n, 'x'] AS both", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == [{"n": 1, "both": [1, "x"]}, {"n": 2, "both": [2, "x"]}]
+
+
+def test_a_wrong_statement_ends_standard_input(front: tuple[str, Path]) -> None:
+    done = run(front, "RETURN 1 AS n; THIS IS WRONG; RETURN 2 AS m;")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("podgate: Neo.ClientError.Statement.SyntaxError: ")
+    assert "m" not in done.stdout.split()
+
+
+def test_a_wrong_password_is_told(front: tuple[str, Path]) -> None:
+    done = run(front, "RETURN 1;", password="something else")
+    sentence = "podgate: the server refused this user and password; see them with: podgate pod show\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
+
+
+def test_the_prompt_on_a_terminal_goes_on_after_an_error(front: tuple[str, Path]) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command(front), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as prompt:
+        os.close(theirs)
+        seen = ""
+        script = [
+            ("Password of root:", f"{PASSWORD}\n"),
+            ("cypher>", "NONSENSE;\n"),
+            ("SyntaxError", ""),
+            ("cypher>", "RETURN 6 *\n7 AS answer;\n"),
+            ("42", ""),
+            ("cypher>", ":quit\n"),
+        ]
+        for awaited, typed in script:
+            while awaited not in seen:
+                seen += os.read(ours, 4096).decode()
+            seen = seen.partition(awaited)[2]
+            os.write(ours, typed.encode())
+        with suppress(OSError):
+            while os.read(ours, 4096):
+                pass
+        assert prompt.wait(20) == 0
+    os.close(ours)

@@ -1,0 +1,118 @@
+"""A whole Podgate of the test's own: `podgate serve` in a throw-away home, driven by the `podgate` command."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
+
+
+needs_resolver = pytest.mark.skipif(
+    not _resolves("podgate.localhost"), reason="names below .localhost do not resolve here: install libnss-myhostname"
+)
+PATIENCE = 120  # seconds for anything a test waits for
+Pod = dict[str, Any]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 nobody uses."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Podgate:
+    """A running `podgate serve`; its home is short, since unix socket paths may be 107 bytes."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.options = options
+        self.serve: subprocess.Popen[bytes]
+
+    @property
+    def ca(self) -> Path:
+        return self.home / "authority" / "ca.pem"
+
+    @property
+    def log(self) -> str:
+        return (self.home / "serve.log").read_text()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "podgate", "serve", "--home", str(self.home)]
+        command += ["--listen", f"127.0.0.1:{self.port}", *self.options]
+        with (self.home / "serve.log").open("ab") as log:
+            self.serve = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.run("status", "--wait", "60")
+
+    def run(self, *arguments: str) -> str:
+        """What a `podgate` command prints; it must succeed."""
+        done = self.try_to_run(*arguments)
+        assert done.returncode == 0, f"podgate {' '.join(arguments)}: {done.stderr}\n{self.log[-3000:]}"
+        return done.stdout
+
+    def try_to_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PODGATE_HOME": str(self.home)}
+        command = [sys.executable, "-m", "podgate", *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def create(self, name: str, template: str, *options: str) -> Pod:
+        if not {"--access"} & set(options):
+            options = ("--access", "public", *options)
+        pod: Pod = json.loads(self.run("pod", "create", name, "--template", template, *options, "--json"))
+        return pod
+
+    def show(self, name: str) -> Pod:
+        pod: Pod = json.loads(self.run("pod", "show", name, "--json"))
+        return pod
+
+    def children(self, module: str) -> list[int]:
+        """Process ids of what `podgate serve` started as `python -m <module>`."""
+        threads = Path(f"/proc/{self.serve.pid}/task").iterdir()
+        children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
+        return [
+            int(pid) for pid in children if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        ]
+
+    def stop(self) -> None:
+        """Remove the pods, which would outlive it, and end it."""
+        for pod in json.loads(self.run("pod", "list", "--json"))["pods"]:
+            self.run("pod", "delete", pod["name"], "--wait")
+        self.serve.send_signal(signal.SIGTERM)
+        self.serve.wait(PATIENCE)
+
+
+@contextmanager
+def running_podgate(*options: str) -> Iterator[Podgate]:
+    """Run one until the block ends; afterwards nothing is left of it."""
+    podgate = Podgate(Path(tempfile.mkdtemp(prefix="pg-")), *options)
+    podgate.start()
+    try:
+        yield podgate
+    finally:
+        if podgate.serve.poll() is not None:
+            podgate.start()  # a test ended it: the pods it left have to go all the same
+        podgate.stop()
+        shutil.rmtree(podgate.home)

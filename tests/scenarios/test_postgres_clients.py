@@ -1,0 +1,123 @@
+"""Stock Postgres clients, with the certificate verified and no flag that a cloud database would not need."""
+
+import asyncio
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import asyncpg
+import psycopg
+import pytest
+import trio
+import trustme
+
+from tests.running import PATIENCE, Pod, Podgate, needs_resolver
+
+AT_ONCE = 200
+psql = pytest.mark.skipif(shutil.which("psql") is None, reason="needs the system's psql (postgresql-client)")
+pgbench = pytest.mark.skipif(shutil.which("pgbench") is None, reason="needs the system's pgbench (postgresql-contrib)")
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
+
+
+@psql
+def test_psql_by_starttls(database: Pod) -> None:
+    assert run("psql", database["uris"]["owner"], "-Atc", "select current_user, 6 * 7") == "owner|42\n"
+
+
+@psql
+def test_what_connect_prints_works_as_it_stands(podgate: Podgate, database: Pod) -> None:
+    printed = podgate.run("connect", database["name"], "--print").strip()
+    assert run("sh", "-c", f"{printed} -Atc 'select 1'") == "1\n"
+
+
+@pytest.mark.parametrize("negotiation", ["postgres", "direct"])
+def test_psycopg_by_starttls_and_by_direct_tls(database: Pod, negotiation: str) -> None:
+    with psycopg.connect(database["uris"]["owner"], sslnegotiation=negotiation) as connection:
+        assert connection.pgconn.ssl_in_use
+        assert connection.execute("select count(*) from generate_series(1, 100000)").fetchone() == (100000,)
+
+
+@needs_resolver
+def test_asyncpg(database: Pod) -> None:
+    async def ask() -> object:
+        connection = await asyncpg.connect(database["uris"]["owner"].replace("&hostaddr=127.0.0.1", ""), timeout=10)
+        try:
+            return await connection.fetchval("select 6 * 7")
+        finally:
+            await connection.close()
+
+    assert asyncio.run(ask()) == 42
+
+
+def test_levels_have_database_roles_of_their_own(database: Pod) -> None:
+    with psycopg.connect(database["uris"]["owner"]) as owner:
+        owner.execute("create table if not exists levels (n int)")
+    with psycopg.connect(database["uris"]["write"]) as writer:
+        writer.execute("insert into levels values (1)")
+    with psycopg.connect(database["uris"]["read"]) as reader:
+        assert reader.execute("select n from levels limit 1").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            reader.execute("insert into levels values (2)")
+
+
+def test_a_wrong_password_is_the_databases_own_answer(database: Pod) -> None:
+    wrong = database["uris"]["owner"].replace(database["credentials"]["owner"]["password"], "wrong")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+
+
+def test_another_authority_is_not_believed(database: Pod, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        psycopg.connect(database["uris"]["owner"], sslrootcert=str(tmp_path / "other.pem"))
+
+
+@psql
+@pytest.mark.slow
+def test_two_hundred_psql_at_once(database: Pod) -> None:
+    command = ["psql", database["uris"]["owner"], "-Atc", "select 1"]
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(AT_ONCE)]
+    answers = [client.communicate(timeout=PATIENCE) for client in clients]
+    assert answers == [(b"1\n", b"")] * AT_ONCE
+
+
+def test_two_hundred_psycopg_at_once(database: Pod) -> None:
+    everybody_is_in = threading.Barrier(AT_ONCE, timeout=PATIENCE)
+    answers: list[object] = []
+
+    def connect() -> None:
+        with psycopg.connect(database["uris"]["owner"]) as connection:
+            everybody_is_in.wait()
+            answers.append(connection.execute("select 1").fetchone())
+
+    threads = [threading.Thread(target=connect) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert answers == [(1,)] * AT_ONCE
+
+
+@pgbench
+def test_pgbench(database: Pod) -> None:
+    run("pgbench", "-i", "-q", database["uris"]["owner"])
+    printed = run("pgbench", "-S", "-c", "8", "-t", "500", database["uris"]["owner"])
+    assert "number of transactions actually processed: 4000/4000" in printed
+
+
+async def test_a_hundred_megabytes_of_copy_each_way(database: Pod) -> None:
+    def copy() -> int:
+        block, count = b"x" * 99_999 + b"\n", 1000
+        with psycopg.connect(database["uris"]["owner"]) as connection:
+            connection.execute("create temporary table big (line text)")
+            with connection.cursor().copy("copy big from stdin") as into:
+                for _ in range(count):
+                    into.write(block)
+            with connection.cursor().copy("copy big to stdout") as out:
+                return sum(len(part) for part in out)
+
+    assert await trio.to_thread.run_sync(copy) == 100_000_000
