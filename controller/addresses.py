@@ -28,9 +28,7 @@ def uris_of(pod: Pod, template: Template | None, settings: Settings) -> dict[str
     return uris
 
 
-def _uris(
-    pod: Pod, template: Template | None, endpoint: TemplateEndpoint, settings: Settings
-) -> Mapping[str, str]:
+def _uris(pod: Pod, template: Template | None, endpoint: TemplateEndpoint, settings: Settings) -> Mapping[str, str]:
     host = host_of(pod.name, endpoint.name, settings.domain)
     port = settings.public_port
     if endpoint.protocol == "postgres":

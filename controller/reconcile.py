@@ -138,8 +138,7 @@ class Reconciler:
                 continue
             attempt = (step.action, self._seen.get(key)) if step.action else None
             if step.action and attempt != done:
-                done = (step.action, self._seen.get(key))
-                await self._attempt(key, step.action)
+                done = attempt if await self._attempt(key, step.action) else None
                 continue
             with trio.move_on_after(self._pause(key, step)):
                 await wake.wait()
@@ -162,13 +161,13 @@ class Reconciler:
             return False
         return True
 
-    async def _attempt(self, key: str, action: Action) -> None:
+    async def _attempt(self, key: str, action: Action) -> bool:
         """Do one action; what goes wrong becomes the pod's message, and the next attempt is put off."""
         before = self._pods.get(key)
         try:
             with trio.fail_after(ACTION_LIMIT):
                 await self._act(key, action)
-            return
+            return True
         except (RuntimeFailure, StoreFailure) as failure:
             reason = str(failure)
         except trio.TooSlowError:
@@ -179,6 +178,7 @@ class Reconciler:
         pod = self._pods.get(key)
         if pod is not None and before is not None and pod.generation == before.generation:  # else it is counted
             self._note(pod, Step(failed(pod, reason, self._now()), pod.generation))
+        return False
 
     async def _act(self, key: str, action: Action) -> None:
         """Do one action and look at what came of it, also when it failed."""

@@ -247,8 +247,7 @@ class Relay:
             self._put(link, self._now + 1)  # then looked at again
         else:
             link.up_flow = ENDED
-            if link.upstream.family != socket.AF_UNIX:
-                link.upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            _close_by_reset(link.upstream)
 
     # ---- down
 
@@ -344,6 +343,8 @@ class Relay:
         link.closed = why
         del self._links[link.client_fd], self._links[link.upstream_fd]
         link.client.close()
+        if link.up_flow is not ENDED:  # the client had not ended: what came from it may be half of a message
+            _close_by_reset(link.upstream)
         link.upstream.close()
         log.info(
             "%s %s %s: %s after %.3f s, %d bytes up, %d bytes down",
@@ -379,3 +380,9 @@ class Relay:
         elif not link.closed:
             soon = link.client_lost or link.ends_at
             self._put(link, self._now + (1 if soon else self._look))
+
+
+def _close_by_reset(upstream: socket.socket) -> None:
+    """Make the coming close a reset; unix sockets know none."""
+    if upstream.family != socket.AF_UNIX:
+        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

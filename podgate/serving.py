@@ -1,124 +1,124 @@
-"""Running Podgate: a gateway alone, or the whole of it on one machine.
+"""Putting Podgate together: what `podgate serve`, `podgate gateway` and `podgate controller` start."""
 
-    podgate serve     this process supervises the gateway's workers and one controller process
-    podgate gateway   this process supervises the gateway's workers
-
-SIGTERM and SIGINT drain: nothing new is accepted, open links get their grace period; a second one does not wait.
-SIGHUP reloads the routes file and the certificate. Pods outlive all of this.
-"""
-
-import fcntl
 import logging
 import os
-import signal
-import subprocess
+import secrets
+import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
-from gateway.supervisor import Supervisor
+from certs.authority import Authority
+from certs.files import CertificateProblem
+from certs.store import LeafStore
+from controller.home import HomeProblem, prepare_home
+from gateway.leaves import FileLeaves, Leaves, SignedLeaves
+from gateway.listening import CannotListen, parse_listen
+from gateway.options import Options
+from gateway.sources import ControllerFeed, RoutesFile, Source
+from gateway.supervisor import Plan, Supervisor
+from podgate.cli.failure import Failure
+from podgate.cli.output import talk
+from podgate.supervise import AlreadyRunning, only_one, run
+from router.hostname import normalise
 
-log = logging.getLogger("podgate.serve")
 
-CRASH_SPAN = 5.0  # seconds: a controller that ends sooner is started again after a growing pause
-CRASH_FIRST, CRASH_LAST = 0.2, 10.0  # seconds of that pause
-CONTROLLER_GRACE = 10.0  # seconds for the controller to end
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how a gateway serves."""
+
+    home: Path
+    domain: str
+    listen: str  # HOST:PORT
+    http_listen: str | None
+    workers: int
+    drain: float  # seconds
+    public_port: int | None  # None: the one of `listen`
+
+    @property
+    def port(self) -> int:
+        """The port people use."""
+        return self.public_port or parse_listen(self.listen)[1]
 
 
-class AlreadyRunning(Exception):
-    """Another process works on this home; the text says so and what to do."""
+def serve(place: Place) -> None:
+    """Run gateway and controller until told to stop. Raises Failure when that cannot be."""
+    with _told():
+        place = _prepared(place)
+        with only_one(place.home / "serve.lock", "podgate serve"):
+            supervisor = _supervisor(place, _feed(place), _signed_leaves(place))
+            trio.run(run, supervisor, _controller_command(place), lambda: _announce(place, supervisor))
+
+
+def gateway(place: Place, routes: Path | None, certificate: Path | None, key: Path | None) -> None:
+    """Run a gateway fed by a routes file, or else by the controller of the same home. Raises Failure."""
+    if (certificate is None) != (key is None):
+        raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
+    with _told():
+        place = _prepared(place)
+        leaves = FileLeaves(certificate, key) if certificate and key else _signed_leaves(place)
+        source = RoutesFile(routes) if routes is not None else _feed(place)
+        supervisor = _supervisor(place, source, leaves)
+        trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
+
+
+def controller(place: Place) -> None:
+    """Become the controller process. Raises Failure."""
+    with _told():
+        command = _controller_command(_prepared(place))
+        os.execv(command[0], command)
+
+
+def _prepared(place: Place) -> Place:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
+    prepare_home(place.home)
+    parse_listen(place.listen)
+    return replace(place, domain=normalise(place.domain))
+
+
+def _signed_leaves(place: Place) -> Leaves:
+    directory = place.home / "authority"
+    return SignedLeaves(LeafStore(Authority.open(directory), directory / "leaves", place.domain), place.domain)
+
+
+def _feed(place: Place) -> Source:
+    replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    api, token = place.home / "run" / "api.sock", place.home / "gateway.token"
+    return ControllerFeed("http://controller", api, token, replica, place.workers)
+
+
+def _supervisor(place: Place, source: Source, leaves: Leaves) -> Supervisor:
+    listen = tuple(parse_listen(address) for address in (place.listen, place.http_listen) if address)
+    options = Options(public_port=place.port, drain=place.drain)
+    return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / "last-good.json"), source, leaves)
+
+
+def _controller_command(place: Place) -> list[str]:
+    host, _port = parse_listen(place.listen)
+    return [
+        sys.executable, "-P", "-m", "controller", "--home", str(place.home), "--domain", place.domain,
+        "--public-host", host, "--public-port", str(place.port), "--ca", str(place.home / "authority" / "ca.pem"),
+    ]  # fmt: skip
+
+
+def _announce(place: Place, supervisor: Supervisor) -> None:
+    talk(f"Podgate is up: *.{place.domain} on {_addresses(supervisor)}, {place.workers} workers, home {place.home}")
+    talk("Try: podgate pod create mydb --template postgres --access public")
+
+
+def _addresses(supervisor: Supervisor) -> str:
+    return " and ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in supervisor.addresses)
 
 
 @contextmanager
-def only_one(lock: Path, what: str) -> Iterator[None]:
-    """Hold `lock` while this runs. Raises AlreadyRunning."""
-    with lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise AlreadyRunning(
-                f"{what} already runs on {lock.parent} (process {holder}); stop it, or choose another --home"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-async def run(supervisor: Supervisor, controller: list[str] | None, on_ready: Callable[[], None]) -> None:
-    """Run a gateway, and beside it the controller started by the command line `controller`, until told to stop."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, signals, supervisor, nursery.cancel_scope)
-            nursery.start_soon(_announce, supervisor, on_ready)
-            if controller is not None:
-                nursery.start_soon(_keep_controller, controller)
-            await supervisor.run()
-            nursery.cancel_scope.cancel()
-
-
-async def _announce(supervisor: Supervisor, on_ready: Callable[[], None]) -> None:
-    await supervisor.ready.wait()
-    on_ready()
-
-
-async def _obey(signals: object, supervisor: Supervisor, everything: trio.CancelScope) -> None:
-    draining = False
-    async for number in signals:  # type: ignore[attr-defined]  # trio does not export the type of its receiver
-        if number == signal.SIGHUP:
-            log.info("reloading")
-            supervisor.reload()
-        elif draining:
-            everything.cancel()
-        else:
-            draining = True
-            log.info("draining: nothing new is accepted; once more to end at once")
-            supervisor.drain()
-
-
-async def _keep_controller(command: list[str]) -> None:
-    """Keep one controller process alive. It ends by itself when this process does: its pipe reads an end."""
-    pause = 0.0
-    while True:
-        began = time.monotonic()
-        status = await _run_controller(command)
-        pause = min(max(pause * 2, CRASH_FIRST), CRASH_LAST) if time.monotonic() - began < CRASH_SPAN else 0.0
-        log.error("controller ended (status %s); pods and links go on, started again in %.1f s", status, pause)
-        await trio.sleep(pause)
-
-
-async def _run_controller(command: list[str]) -> int:
-    read_end, write_end = os.pipe()
+def _told() -> Iterator[None]:
+    """Turn what can go wrong at the start into one sentence."""
     try:
-        process = await trio.lowlevel.open_process(
-            [*command, "--parent-pipe", str(read_end)], stdin=subprocess.DEVNULL, pass_fds=[read_end]
-        )
-        os.close(read_end)
-        try:
-            return await process.wait()
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                with trio.CancelScope(shield=True):
-                    with trio.move_on_after(CONTROLLER_GRACE):
-                        await process.wait()
-                    if process.returncode is None:
-                        process.kill()
-                        await process.wait()
-    finally:
-        os.close(write_end)
-
-
-def controller_command(home: Path, domain: str, public_host: str, public_port: int) -> list[str]:
-    """Give the command line of the controller process."""
-    return [
-        sys.executable, "-P", "-m", "controller",
-        "--home", str(home), "--domain", domain, "--public-host", public_host, "--public-port", str(public_port),
-        "--ca", str(home / "authority" / "ca.pem"),
-    ]  # fmt: skip
+        yield
+    except (CannotListen, CertificateProblem, AlreadyRunning, HomeProblem, ValueError) as error:
+        raise Failure(str(error)) from error

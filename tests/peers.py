@@ -71,6 +71,8 @@ class TlsPeer:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._lock = threading.Lock()  # one thread may send while another receives
+        self._unread = bytearray()
+        self._ending: Ending | None = None
         connection.settimeout(DEADLINE)
 
     def hello(self) -> bytes:
@@ -87,7 +89,7 @@ class TlsPeer:
                 break
             except ssl.SSLWantReadError:
                 self.socket.sendall(self._outgoing.read())
-                self._take_in()
+                self._feed(self.socket.recv(CHUNK))
             except ssl.SSLError:
                 with contextlib.suppress(OSError):
                     self.socket.sendall(self._outgoing.read())
@@ -103,10 +105,12 @@ class TlsPeer:
             return self._outgoing.read()
 
     def goodbye(self) -> bytes:
-        """Give the close_notify; call it before anything unread has been taken in."""
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.tls.unwrap()
-        return self._outgoing.read()
+        """Give the close_notify."""
+        with self._lock:
+            self._decrypt()  # OpenSSL takes what is unread when it says goodbye for an error
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.tls.unwrap()
+            return self._outgoing.read()
 
     def send(self, data: bytes) -> None:
         for start in range(0, len(data), CHUNK):
@@ -149,31 +153,48 @@ class TlsPeer:
         self.socket.close()
 
     def _receive_some(self, size: int) -> bytes | Ending:
-        while True:
-            try:
-                with self._lock:
-                    return self.tls.read(size) or Ending.GOODBYE
-            except ssl.SSLWantReadError:
-                try:
-                    self._take_in()
-                except ConnectionResetError:
-                    return Ending.RESET
-            except ssl.SSLZeroReturnError:
-                return Ending.GOODBYE
-            except ssl.SSLEOFError:
-                return Ending.FIN
+        with self._lock:
+            self._decrypt()
+        while not self._unread:
+            if self._ending is not None:
+                return self._ending
+            self._take_in()
+        part = bytes(self._unread[:size])
+        del self._unread[:size]
+        return part
 
     def _take_in(self) -> None:
-        data = self.socket.recv(CHUNK)
+        try:
+            data = self.socket.recv(CHUNK)
+        except ConnectionResetError:
+            self._ending = Ending.RESET
+            return
+        with self._lock:
+            self._feed(data)
+            self._decrypt()
+
+    def _feed(self, data: bytes) -> None:
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
 
+    def _decrypt(self) -> None:
+        try:
+            while self._ending is None:
+                data = self.tls.read(CHUNK)
+                self._unread += data
+                if not data:
+                    self._ending = Ending.GOODBYE
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLZeroReturnError:
+            self._ending = Ending.GOODBYE
+        except ssl.SSLEOFError:
+            self._ending = Ending.FIN
 
-def tls_to(
-    port: int, context: ssl.SSLContext, server_name: str | None, *, before: tuple[bytes, ...] = ()
-) -> TlsPeer:
+
+def tls_to(port: int, context: ssl.SSLContext, server_name: str | None, *, before: tuple[bytes, ...] = ()) -> TlsPeer:
     """Connect to a port of loopback and shake hands; of the requests in `before` each is answered by one byte."""
     connection = socket.create_connection(("127.0.0.1", port), DEADLINE)
     try:
@@ -244,13 +265,16 @@ def fill(connection: socket.socket, quiet: float = 0.3) -> int:
     """Send until nobody takes any more for `quiet` seconds, a measuring window; give the bytes sent."""
     timeout = connection.gettimeout()
     connection.setblocking(False)
-    sent = 0
+    sent, full = 0, False
     while True:
         try:
             sent += connection.send(pattern(CHUNK, sent))
+            full = False
         except BlockingIOError:
-            if not select.select((), (connection,), (), quiet)[1]:
+            if full:
                 break
+            # Not writable means that a third is not free: what that leaves is filled, too.
+            full = not select.select((), (connection,), (), quiet)[1]
     connection.settimeout(timeout)
     return sent
 
@@ -338,3 +362,25 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+def postgres(query_takes: float = 0.0) -> Serve:
+    """Make a server that speaks as much Postgres as a client needs to connect; each query takes some seconds."""
+
+    def message(kind: bytes, body: bytes) -> bytes:
+        return kind + (4 + len(body)).to_bytes(4, "big") + body
+
+    ready = message(b"Z", b"I")
+    welcome = message(b"R", bytes(4)) + message(b"S", b"server_version\x0018.0\0") + ready
+
+    def serve(connection: socket.socket) -> None:
+        size = int.from_bytes(read_exactly(connection, 4), "big")
+        read_exactly(connection, size - 4)
+        connection.sendall(welcome)
+        while (kind := connection.recv(1)) == b"Q":
+            read_exactly(connection, int.from_bytes(read_exactly(connection, 4), "big") - 4)
+            threading.Event().wait(query_takes)
+            connection.sendall(message(b"C", b"SET\0") + ready)
+        assert kind in (b"X", b"")
+
+    return serve

@@ -38,6 +38,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def descriptors(pid: int) -> int:
+    """How many descriptors a process and its children hold open."""
+    family = [pid, *children_of(pid)]
+    return sum(len(list(Path(f"/proc/{member}/fd").iterdir())) for member in family)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that any thread of a process started."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+
+
 class Podgate:
     """A running `podgate serve`; its home is short, since unix socket paths may be 107 bytes."""
 

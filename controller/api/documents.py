@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -51,19 +51,11 @@ class NewPod(Document):
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot name a variable: expected letters, digits and '_', no digit first")
-            if "\0" in value or not _encodable(value):
-                raise ValueError(f"the value of {name} holds a NUL or half a character")
+            if "\0" in value:
+                raise ValueError(f"the value of {name} holds a NUL")
         if sum(len(name) + len(value.encode()) for name, value in env.items()) > MOST_ENV_BYTES:
             raise ValueError(f"all variables together are longer than {MOST_ENV_BYTES} bytes")
         return env
-
-    @field_validator("parameters")
-    @classmethod
-    def _check_parameters(cls, parameters: dict[str, str]) -> dict[str, str]:
-        for name, value in parameters.items():
-            if not (_encodable(name) and _encodable(value)):
-                raise ValueError("a parameter holds half a character")
-        return parameters
 
 
 class Refused(Document):
@@ -116,7 +108,7 @@ class PodDocument(BaseModel):
     routed: bool
     endpoints: list[EndpointDocument]
     credentials: dict[str, CredentialDocument] | None = None
-    uris: dict[str, Any] | None = None
+    uris: dict[str, str] | None = None
 
 
 class PodList(BaseModel):
@@ -221,8 +213,3 @@ class ProblemDocument(BaseModel):
 def timestamp(seconds: float) -> str:
     """Write a time as RFC 3339 does, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _encodable(text: str) -> bool:
-    """Tell whether a text can leave the process: JSON can carry halves of surrogate pairs, bytes cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

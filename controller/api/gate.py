@@ -6,6 +6,7 @@ It stands before all routing, closed by default: a path nobody thought of needs 
 import logging
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import trio
 from starlette.datastructures import Headers
@@ -16,7 +17,7 @@ from controller.api.problems import Problem
 from controller.names import hash_of
 
 LONGEST_BODY = 1024 * 1024  # bytes
-DRAIN_LIMIT = 5.0  # seconds in which what is left of a refused body is read, so that its sender reads the answer
+DRAIN_LIMIT = 5.0  # seconds in which the rest of a refused body is read: a sender cut off might not read the answer
 OPEN_PATH = "/v1/healthz"
 GATEWAY_PATHS = "/v1/routes/"
 
@@ -42,7 +43,7 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         body = _Body(receive)
-        answer = _Answer(send)
+        answer = _Answer(send, body)
         problem = self._refusal(scope)
         if problem is None:
             try:
@@ -52,8 +53,7 @@ class Gate:
                 log.exception("unexpected failure %s in %s %s", number, scope["method"], scope["path"][:200])
                 problem = Problem(500, f"unexpected failure; the controller's log tells more under {number}")
         if problem is not None and not answer.begun:
-            await problem.response()(scope, receive, send)
-        await body.drain()
+            await problem.response()(scope, receive, answer.send)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -96,12 +96,15 @@ class _Body:
 
 
 class _Answer:
-    """Knows whether the answer has begun."""
+    """Knows whether the answer has begun; an error begins when the body has been read."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, body: _Body) -> None:
         self._send = send
+        self._body = body
         self.begun = False
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+            await self._body.drain()
         self.begun = True
         await self._send(message)

@@ -1,13 +1,13 @@
 """Links for tests of the relay: a real TLS client, a real relay, and the upstream's end of the connection in hand."""
 
 import contextlib
-import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trustme
 from OpenSSL import SSL
@@ -52,7 +52,7 @@ class Rig:
     thread: threading.Thread
     ca: trustme.CA
     context: SSL.Context
-    made: list[Ends] = field(default_factory=list)
+    made: list[Ends] = field(default_factory=list, repr=False)
 
     def prepare(
         self, version: ssl.TLSVersion | None = None, *, unix: bool = False, first: bytes = b"", kind: type[Link] = Link
@@ -113,4 +113,4 @@ def relaying(ca: trustme.CA, leaf: Leaf, limits: Limits | None = None) -> Iterat
 
 def descriptors() -> int:
     """Count the open descriptors of this process."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))

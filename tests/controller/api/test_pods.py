@@ -29,7 +29,7 @@ async def test_a_created_pod_tells_all_a_client_needs(api: Api) -> None:
     assert len(password) >= 24
     assert password != shown["credentials"]["read"]["password"]
     assert shown["credentials"]["read"]["user"] == "reader"
-    assert shown["uris"]["postgres"]["owner"] == (
+    assert shown["uris"]["owner"] == (
         f"postgresql://owner:{password}@my-db.pods.localhost:8443/my_db"
         "?sslmode=verify-full&sslrootcert=/home%20of/ca.pem&hostaddr=127.0.0.1"
     )

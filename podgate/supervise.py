@@ -1,0 +1,111 @@
+"""The process behind `podgate serve` and `podgate gateway`: it keeps the gateway's workers and the controller alive.
+
+SIGTERM and SIGINT drain: nothing new is accepted, open links get their grace period; a second one does not wait.
+SIGHUP reloads the routes file and the certificate. Pods outlive all of this.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from gateway.supervisor import Supervisor
+
+log = logging.getLogger("podgate.serve")
+
+CRASH_SPAN = 5.0  # seconds: a controller that ends sooner is started again after a growing pause
+CRASH_FIRST, CRASH_LAST = 0.2, 10.0  # seconds of that pause
+CONTROLLER_GRACE = 10.0  # seconds for the controller to end
+
+
+class AlreadyRunning(Exception):
+    """Another process works on this home; the text says so and what to do."""
+
+
+@contextmanager
+def only_one(lock: Path, what: str) -> Iterator[None]:
+    """Hold `lock` while this runs. Raises AlreadyRunning."""
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise AlreadyRunning(
+                f"{what} already runs on {lock.parent} (process {holder}); stop it, or choose another --home"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+async def run(supervisor: Supervisor, controller: list[str] | None, on_ready: Callable[[], None]) -> None:
+    """Run a gateway, and beside it the controller started by the command line `controller`, until told to stop."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_obey, signals, supervisor, nursery.cancel_scope)
+            nursery.start_soon(_announce, supervisor, on_ready)
+            if controller is not None:
+                nursery.start_soon(_keep_controller, controller)
+            await supervisor.run()
+            nursery.cancel_scope.cancel()
+
+
+async def _announce(supervisor: Supervisor, on_ready: Callable[[], None]) -> None:
+    await supervisor.ready.wait()
+    on_ready()
+
+
+async def _obey(signals: object, supervisor: Supervisor, everything: trio.CancelScope) -> None:
+    draining = False
+    async for number in signals:  # type: ignore[attr-defined]  # trio does not export the type of its receiver
+        if number == signal.SIGHUP:
+            log.info("reloading")
+            supervisor.reload()
+        elif draining:
+            everything.cancel()
+        else:
+            draining = True
+            log.info("draining: nothing new is accepted; once more to end at once")
+            supervisor.drain()
+
+
+async def _keep_controller(command: list[str]) -> None:
+    """Keep one controller process alive. It ends by itself when this process does: its pipe reads an end."""
+    pause = 0.0
+    while True:
+        began = time.monotonic()
+        status = await _run_controller(command)
+        pause = min(max(pause * 2, CRASH_FIRST), CRASH_LAST) if time.monotonic() - began < CRASH_SPAN else 0.0
+        log.error("controller ended (status %s); pods and links go on, started again in %.1f s", status, pause)
+        await trio.sleep(pause)
+
+
+async def _run_controller(command: list[str]) -> int:
+    read_end, write_end = os.pipe()
+    try:
+        process = await trio.lowlevel.open_process(
+            [*command, "--parent-pipe", str(read_end)], stdin=subprocess.DEVNULL, pass_fds=[read_end]
+        )
+        os.close(read_end)
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                with trio.CancelScope(shield=True):
+                    with trio.move_on_after(CONTROLLER_GRACE):
+                        await process.wait()
+                    if process.returncode is None:
+                        process.kill()
+                        await process.wait()
+    finally:
+        os.close(write_end)
