@@ -72,6 +72,7 @@ class Relay:
         self._now = time.monotonic()
         self._swept = int(self._now)
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._calling = threading.Lock()  # between `_call` and the end of the loop
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup, READ)
         self._stopped = False
@@ -107,8 +108,10 @@ class Relay:
             os._exit(70)  # EX_SOFTWARE: without a relay the other thread would only collect connections
 
     def _call(self, call: Callable[[], None]) -> None:
-        self._calls.append(call)
-        os.eventfd_write(self._wakeup, 1)
+        with self._calling:
+            if not self._stopped:
+                self._calls.append(call)
+                os.eventfd_write(self._wakeup, 1)
 
     # ---- the loop
 
@@ -136,8 +139,9 @@ class Relay:
                 self._calls.popleft()  # after the call: `count` must not miss a link that is being taken over
             if int(now) > self._swept:
                 self._sweep(int(now))
-        self._epoll.close()
-        os.close(self._wakeup)
+        with self._calling:
+            self._epoll.close()
+            os.close(self._wakeup)
 
     def _serve(self, link: Link, fd: int, event: int) -> None:
         if fd == link.client_fd:

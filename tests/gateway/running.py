@@ -41,8 +41,8 @@ class Running:
         state: RouteState = RouteState.AVAILABLE,
         message: str = "",
     ) -> str:
-        """Add a route; `name` without a dot is a host of `pods.test`. Give its host."""
-        host = name if "." in name else f"{name}.pods.test"
+        """Add a route; a name of one label is a host of `pods.test`, except `localhost`. Give its host."""
+        host = name if "." in name or name == "localhost" else f"{name}.pods.test"
         addresses = tuple(parse_address(text) for text in upstreams)
         route = Route(host, Protocol(protocol), addresses, access, state, message)
         self.services.routes = self.services.routes.changed([route], [])
