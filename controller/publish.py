@@ -24,9 +24,9 @@ _STATES = {  # of a pod that is wanted: whatever goes down then is to come up ag
 # What a runtime tells about a pod is for its owner; strangers who connect read only this.
 _MESSAGES = {
     RouteState.AVAILABLE: "",
-    RouteState.STARTING: "it is starting; try again in a moment",
-    RouteState.STOPPED: "its owner can start it: podgate pod start {name}",
-    RouteState.FAILED: "it does not start; its owner can see why: podgate pod show {name}",
+    RouteState.STARTING: "Try again in a moment.",
+    RouteState.STOPPED: "Its owner can start it: podgate pod start {name}",
+    RouteState.FAILED: "Its owner can see why: podgate pod show {name}",
 }
 
 log = logging.getLogger(__name__)

@@ -35,13 +35,15 @@ class Certificates:
 
     def put(self, leaf: Leaf, *, default: bool) -> list[Leaf]:
         """Present `leaf` from now on; give the leaves that it replaces everywhere."""
-        before = list(self._leaves.values())
+        before = [self._leaves[host] for host in leaf.hosts if host in self._leaves]
         if default:
+            before += [] if self._default is None else [self._default]
             stand_ins = [host for host, held in self._leaves.items() if held is self._default]
             self._leaves.update(dict.fromkeys(stand_ins, leaf))
             self._default = leaf
         self._leaves.update(dict.fromkeys(leaf.hosts, leaf))
-        return [old for old in before if old not in self._leaves.values()]
+        kept = {id(held) for held in (*self._leaves.values(), leaf)}
+        return list({id(old): old for old in before if id(old) not in kept}.values())
 
     def answer(self, host: str) -> None:
         """Let those go on who wait for the leaf of `host`; if none came, the default stands in: clients judge it."""

@@ -23,10 +23,10 @@ from gateway.errors import Abandoned, Reason, Refusal
 from gateway.link import Link
 from gateway.options import Options
 from gateway.relay import Relay
-from gateway.replies import postgres_error, reply
+from gateway.replies import http_error, postgres_error, reply
 from gateway.sniffing import peek, peek_now
 from gateway.tls import Contexts, TlsClient, alert, handshake
-from gateway.upstream import dial
+from gateway.upstream import dial, tune
 from gateway.waiting import readable
 from gateway.wire import clienthello, httphead, postgres
 from gateway.wire.clienthello import ClientHello
@@ -68,22 +68,31 @@ class Connection:
         self.tls: TlsClient | None = None
 
     async def serve(self) -> None:
-        """Open the connection and hand it to the relay, or refuse it and close it. Raises nothing."""
+        """Open the connection and hand it to the relay, or refuse it and close it. Raises only cancellation."""
         try:
-            with trio.fail_after(self.services.options.opening_budget):
-                link = await self.open()
-            self.services.relay.add(link)
-        except (Abandoned, Malformed) as error:
+            await self._open_or_refuse()
+        except (Abandoned, Malformed, OSError) as error:
             log.info("%s %s: %s", self.address, self.host or "-", error)
             self.client.close()
-        except Refusal as refusal:
-            await self.refuse(refusal)
-        except trio.TooSlowError:
-            budget = self.services.options.opening_budget
-            await self.refuse(Refusal(Reason.TIMEOUT, f"this connection was not open within {budget:g} s"))
+        except Exception:  # a fault of ours with one connection must not take the others down
+            log.exception("opening: fault with a connection for %s", self.host or "-")
+            self.client.close()
         except BaseException:
             self.client.close()
             raise
+
+    async def _open_or_refuse(self) -> None:
+        budget = self.services.options.opening_budget
+        try:
+            with trio.fail_after(budget):
+                tune(self.client)
+                link = await self.open()
+        except Refusal as refusal:
+            await self.refuse(refusal)
+        except trio.TooSlowError:
+            await self.refuse(Refusal(Reason.TIMEOUT, f"this connection was not open within {budget:g} s"))
+        else:
+            self.services.relay.add(link)
 
     async def open(self) -> Link:
         """Walk through the phases."""
@@ -146,7 +155,10 @@ class Connection:
         """Look at what must be right before a pod sees it; give the bytes that were read for that."""
         if route.protocol is not Protocol.HTTP:
             return b""
-        head = await tls.look(httphead.parse_head)
+        try:
+            head = await tls.look(httphead.parse_head)
+        except Malformed as error:
+            raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
         if head.host != self.host:
             raise Refusal(
                 Reason.FOREIGN_HOST,
@@ -160,14 +172,9 @@ class Connection:
     async def refuse(self, refusal: Refusal) -> None:
         """Tell the client in its protocol, as far as it lets us, and close."""
         log.info("%s %s: refused: %s", self.address, self.host or "-", refusal)
-        try:
-            with trio.move_on_after(REPLY_BUDGET):
-                await self._tell(refusal)
-                return
-        except (Abandoned, Malformed) as error:
-            log.info("%s %s: %s", self.address, self.host or "-", error)
-        finally:
-            self.client.close()
+        with trio.move_on_after(REPLY_BUDGET):
+            await self._tell(refusal)
+        self.client.close()
 
     async def _tell(self, refusal: Refusal) -> None:
         if self.tls is None:
@@ -207,7 +214,10 @@ class Connection:
                 port = self.services.options.public_port
                 place = f"{head.host}{'' if port == 443 else f':{port}'}"
                 self.client.send(httphead.redirect(308, f"https://{place}{head.target}"))
-                await self._part()
+            else:
+                refusal = Refusal(Reason.TLS_REQUIRED, "this server takes encrypted connections only", "Use https.")
+                self.client.send(http_error(refusal, wants_html=head.wants_html, head_only=head.method == "HEAD"))
+            await self._part()
             raise Abandoned("plain http: sent to https")
         if opening is Opening.POSTGRES_STARTUP:
             refusal = Refusal(
@@ -244,12 +254,12 @@ def admit(route: Route, host: str) -> None:
         )
     if route.state is not RouteState.AVAILABLE:
         reason = Reason[route.state.name]
-        because = f": {route.message}" if route.message else ""
-        raise Refusal(reason, f"the pod behind {host} is {route.state}{because}", _WHAT_TO_DO[route.state])
+        state = "has failed" if route.state is RouteState.FAILED else f"is {route.state}"
+        raise Refusal(reason, f"the pod behind {host} {state}", route.message or _WHAT_TO_DO[route.state])
 
 
 _WHAT_TO_DO = {
-    RouteState.STARTING: "Try again in a few seconds.",
-    RouteState.STOPPED: "Start it with: podgate pod start NAME",
-    RouteState.FAILED: "Look at its logs: podgate pod logs NAME",
+    RouteState.STARTING: "Try again in a moment.",
+    RouteState.STOPPED: "Its owner can start it: podgate pod start NAME",
+    RouteState.FAILED: "Its owner can see why: podgate pod show NAME",
 }

@@ -6,7 +6,7 @@ from gateway.errors import Abandoned, Reason, Refusal
 from gateway.tls import TlsClient
 from gateway.wire import bolt, httphead, postgres
 from gateway.wire.opening import Opening, recognise
-from gateway.wire.verdict import Malformed
+from gateway.wire.verdict import Malformed, More
 from router.model import Protocol
 
 _SPOKEN = {
@@ -47,12 +47,14 @@ async def _reply_bolt(client: TlsClient, refusal: Refusal) -> None:
 
 
 async def _reply_http(client: TlsClient, refusal: Refusal) -> None:
+    if refusal.reason is Reason.TIMEOUT and _is_unfinished(client.unread):
+        return await client.send(http_error(refusal, wants_html=False, head_only=False))
     try:
         head = await client.look(httphead.parse_head)
     except Malformed as error:
         malformed = Refusal(Reason.MALFORMED, f"the request cannot be read: {error}")
-        return await client.send(_http(malformed, wants_html=False, head_only=False))
-    return await client.send(_http(refusal, wants_html=head.wants_html, head_only=head.method == "HEAD"))
+        return await client.send(http_error(malformed, wants_html=False, head_only=False))
+    return await client.send(http_error(refusal, wants_html=head.wants_html, head_only=head.method == "HEAD"))
 
 
 async def _reply_tcp(_client: TlsClient, _refusal: Refusal) -> None:
@@ -72,6 +74,15 @@ def postgres_error(refusal: Refusal) -> bytes:
     return postgres.error_response(refusal.words.sqlstate, refusal.message, refusal.hint)
 
 
-def _http(refusal: Refusal, *, wants_html: bool, head_only: bool) -> bytes:
+def http_error(refusal: Refusal, *, wants_html: bool, head_only: bool) -> bytes:
+    """Make the response that says it, for a person or for a program."""
     words = refusal.words
     return httphead.refusal(words.http_status, words.title, refusal.message, refusal.hint, wants_html, head_only)
+
+
+def _is_unfinished(request: bytes) -> bool:
+    """Tell whether a request's head has not come in time; there is no waiting for its rest then."""
+    try:
+        return isinstance(httphead.parse_head(request), More)
+    except Malformed:
+        return False

@@ -11,7 +11,6 @@ import socket
 import trio
 
 from gateway.connection import Connection, Services
-from gateway.upstream import tune
 from gateway.waiting import readable
 
 log = logging.getLogger("podgate.server")
@@ -47,6 +46,7 @@ class Server:
             with trio.move_on_after(self._services.options.drain):
                 await self._emptied()
             openings.cancel_scope.cancel()
+        os.close(self._spare)
 
     def drain(self) -> None:
         """Stop accepting; `run` returns when everything has ended or the grace period is over."""
@@ -80,7 +80,6 @@ class Server:
     async def _serve(self, client: socket.socket, address: str) -> None:
         self._openings += 1
         try:
-            tune(client)
             await Connection(self._services, client, address).serve()
         finally:
             self._openings -= 1

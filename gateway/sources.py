@@ -85,7 +85,7 @@ class RoutesFile:
             routes = tomllib.loads(self._path.read_text(encoding="utf-8")).get("route", [])
             if not isinstance(routes, list):
                 raise ValueError("'route' is not a list of [[route]] tables")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.error("%s cannot be read: %s; the routes before stay in force", self._path, error)
             return None
         return routes
@@ -111,7 +111,7 @@ class ControllerFeed:
             response.raise_for_status()
             async for line in response.aiter_lines():
                 document = json.loads(line)
-                if document.get("kind") != "ping":
+                if document != {"kind": "ping"}:
                     await documents.send(document)
 
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:

@@ -30,6 +30,7 @@ SAVE_PAUSE = 1.0  # seconds that changes are gathered before the table is writte
 RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost source
 CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growing pause
 CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
+DRAIN = encode({"kind": "drain"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Supervisor:
         self._leaves = leaves
         self._routes = Routes()
         self._rejected: dict[str, str] = {}
+        self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._have_routes = trio.Event()
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
@@ -88,7 +90,7 @@ class Supervisor:
                 held.close()
         for worker in self._workers:
             if worker is not None:
-                worker.post(encode({"kind": "drain"}))
+                worker.post(DRAIN)
 
     def reload(self) -> None:
         """Look at the source and the certificates again now."""
@@ -108,7 +110,7 @@ class Supervisor:
                         self._take(document)
                         pause = RETRY_FIRST
             except* (OSError, httpx.HTTPError, ValueError) as lost:
-                if pause >= RETRY_LAST:
+                if pause < RETRY_LAST <= pause * 2:  # once, when it has been away for longer than a restart takes
                     log.warning("routes: source lost: %s; going on with version %d", _first(lost), self._number)
             await trio.sleep(pause)
             pause = min(pause * 2, RETRY_LAST)
@@ -130,28 +132,36 @@ class Supervisor:
         for host, reason in self._routes.rejected:
             log.error("route %s refused: %s", host, reason)
             self._rejected[host] = reason
-        encoded = encode({"kind": "routes", "document": document})
+        if is_snapshot:  # of a stream that is new to the source: it has to be told again what runs here
+            self._told = None
+        # Of a snapshot only what was found good: a file may hold values that no JSON can carry.
+        encoded = self._snapshot() if is_snapshot else encode({"kind": "routes", "document": document})
         for worker in self._workers:
             if worker is not None:
                 worker.post_routes(encoded)
         self._have_routes.set()
         self._changed.set()
+        self._running.set()
 
     def _snapshot(self) -> bytes:
         return encode({"kind": "routes", "document": snapshot_document(self._routes.version, self._routes.table)})
 
     async def _acknowledge(self) -> None:
-        told: tuple[Version, int] | None = None
+        away = False
         while True:
             self._running = trio.Event()
             version = self._common_version()
-            if version is not None and (version, len(self._rejected)) != told:
+            if version is not None and (version, len(self._rejected)) != self._told:
                 rejected = [Rejected(host, why) for host, why in self._rejected.items()]
+                self._told = (version, len(rejected))
                 try:
                     await self._source.acknowledge(version, rejected)
-                    told = (version, len(rejected))
+                    away = False
                 except (OSError, httpx.HTTPError) as error:
-                    log.warning("routes: version %d could not be acknowledged: %s", version.number, error)
+                    self._told = None
+                    if not away:
+                        log.warning("routes: version %d could not be acknowledged: %s", version.number, error)
+                    away = True
                     with trio.move_on_after(RETRY_LAST):
                         await self._running.wait()
                     continue
@@ -228,6 +238,8 @@ class Supervisor:
             self._workers[index] = worker
             worker.post_leaf(self._leaves.default(), default=True)
             worker.post_routes(self._snapshot())
+            if self._draining.is_set():  # since it was being started
+                worker.post(DRAIN)
             nursery.start_soon(worker.send)
             nursery.start_soon(worker.listen, self._on_running, self._give_leaf)
             try:

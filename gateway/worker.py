@@ -8,6 +8,7 @@ its supervisor is gone.
 import argparse
 import logging
 import os
+import signal
 import socket
 import sys
 
@@ -62,7 +63,7 @@ class Worker:
         while (document := await self._channel.receive()) is not None:
             match document["kind"]:
                 case "routes":
-                    self._take_routes(document["document"])
+                    await self._take_routes(document["document"])
                 case "leaf":
                     self._take_leaf(document)
                 case "answered":
@@ -72,8 +73,11 @@ class Worker:
         self._server.drain()
         self._have_routes.set()
 
-    def _take_routes(self, document: object) -> None:
-        self._routes = advance(self._routes, document)
+    async def _take_routes(self, document: dict[str, object]) -> None:
+        if document["kind"] == "snapshot":  # perhaps of 100,000 routes: openings go on meanwhile
+            self._routes = await trio.to_thread.run_sync(advance, self._routes, document)
+        else:
+            self._routes = advance(self._routes, document)
         self._services.routes = self._routes.table
         version = self._routes.version
         self._outgoing.send_nowait({"kind": "running", "epoch": version.epoch, "version": version.number})
@@ -114,4 +118,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL)
+    # A terminal and a service manager signal all of a process group; a worker ends by its supervisor's word alone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     trio.run(main, arguments.control, arguments.listen)

@@ -1,5 +1,6 @@
 """Putting Podgate together: what `podgate serve`, `podgate gateway` and `podgate controller` start."""
 
+import hashlib
 import logging
 import os
 import secrets
@@ -58,11 +59,15 @@ def gateway(place: Place, routes: Path | None, certificate: Path | None, key: Pa
     """Run a gateway fed by a routes file, or else by the controller of the same home. Raises Failure."""
     if (certificate is None) != (key is None):
         raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
+    if routes is not None and not routes.is_file():
+        raise Failure(
+            f"there is no routes file {routes}; make it, an empty one will do, and it is followed from then on"
+        )
     with _told():
         place = _prepared(place)
         leaves = FileLeaves(certificate, key) if certificate and key else _signed_leaves(place)
         source = RoutesFile(routes) if routes is not None else _feed(place)
-        supervisor = _supervisor(place, source, leaves)
+        supervisor = _supervisor(place, source, leaves, routes)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
 
 
@@ -92,10 +97,12 @@ def _feed(place: Place) -> Source:
     return ControllerFeed("http://controller", api, token, replica, place.workers)
 
 
-def _supervisor(place: Place, source: Source, leaves: Leaves) -> Supervisor:
+def _supervisor(place: Place, source: Source, leaves: Leaves, routes: Path | None = None) -> Supervisor:
+    # Each source has a last good table of its own: what a file said is nothing to start by after a controller's.
+    name = "last-good" if routes is None else hashlib.sha256(os.fsencode(routes.absolute())).hexdigest()[:16]
     listen = tuple(parse_listen(address) for address in (place.listen, place.http_listen) if address)
     options = Options(public_port=place.port, drain=place.drain)
-    return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / "last-good.json"), source, leaves)
+    return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json"), source, leaves)
 
 
 def _controller_command(place: Place) -> list[str]:

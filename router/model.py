@@ -72,7 +72,7 @@ class Route:
     upstreams: tuple[Address, ...]
     access: AccessLevel = AccessLevel.OWNER
     state: RouteState = RouteState.AVAILABLE
-    message: str = ""  # why the state is what it is, for people
+    message: str = ""  # what to do about the state, for people who connect
 
     def to_document(self) -> dict[str, object]:
         """Give the JSON form that `parse_route` reads back to an equal route."""

@@ -320,6 +320,7 @@ class Upstream:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         self.accepted = 0
+        self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -331,6 +332,8 @@ class Upstream:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(DEADLINE)
         self._listener.close()
+        for thread in self._threads:
+            thread.join(DEADLINE)
 
     def _accept(self) -> None:
         while True:
@@ -339,7 +342,9 @@ class Upstream:
             except OSError:
                 return  # closed
             self.accepted += 1
-            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+            thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _run(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):

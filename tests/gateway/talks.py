@@ -1,5 +1,6 @@
 """What clients of each protocol say first, and what a refusal looks like to them."""
 
+import re
 from typing import NamedTuple
 
 from tests.peers import TlsPeer
@@ -61,7 +62,9 @@ def ask_bolt(peer: TlsPeer) -> Answer:
     failure = peer.receive_to_end()[0]
     assert failure[2:4] == b"\xb1\x7f"
     text = failure[4:].decode(errors="replace")
-    return Answer(next(word.rstrip("\x80") for word in text.split("\ufffd") if "Neo." in word), text)
+    code = re.search(r"Neo\.\w+\.\w+\.\w+", text)
+    assert code
+    return Answer(code[0], text)
 
 
 ASK = {"postgres": ask_postgres, "http": ask_http, "bolt": ask_bolt}

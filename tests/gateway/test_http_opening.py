@@ -9,7 +9,7 @@ from certs.leaf import Leaf
 from gateway.options import Options
 from gateway.wire.httphead import LARGEST_HEAD
 from tests.gateway.running import Running, running
-from tests.gateway.talks import ask_http, head
+from tests.gateway.talks import ask_http, head, http_answer
 from tests.peers import Upstream, answer_http, plain_to, read_to_end, tls_to, trusting, upstream
 
 
@@ -113,7 +113,6 @@ def test_a_request_that_never_ends_is_told_that_it_took_too_long(
     [
         (head("web.pods.test", "/a?b"), b"https://web.pods.test:8443/a?b"),
         (head("web.pods.test:8080", "/"), b"https://web.pods.test:8443/"),
-        (b"GET /x HTTP/1.0\r\n\r\n", b"https://localhost:8443/x"),
     ],
 )
 def test_plain_http_is_sent_to_https(gateway: Running, request_bytes: bytes, location: bytes) -> None:
@@ -123,6 +122,17 @@ def test_plain_http_is_sent_to_https(gateway: Running, request_bytes: bytes, loc
     assert clean
     assert response.startswith(b"HTTP/1.1 308 ")
     assert b"\r\nLocation: " + location + b"\r\n" in response
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [b"GET /x HTTP/1.0\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: web.pods.test\r\n\r\n"]
+)
+def test_plain_http_that_names_no_place_is_told_to_use_https(gateway: Running, request_bytes: bytes) -> None:
+    with plain_to(gateway.port) as connection:
+        connection.sendall(request_bytes)
+        response, clean = read_to_end(connection)
+    assert clean
+    assert http_answer(response).code == "426"
 
 
 def test_plain_http_that_cannot_be_read_just_ends(gateway: Running) -> None:

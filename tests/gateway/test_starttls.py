@@ -70,8 +70,9 @@ def test_silence_is_cut_when_the_budget_is_used_up(gateway: Running, said: bytes
 
 
 def test_a_hello_in_two_records_after_the_ssl_request_is_read(gateway: Running, ca: trustme.CA) -> None:
-    with upstream(echo) as server, plain_to(gateway.port) as connection:
+    with upstream(echo) as server:
         gateway.route(HOST, "postgres", server.address)
+        connection = plain_to(gateway.port)
         connection.sendall(SSL_REQUEST)
         assert connection.recv(1) == b"S"
         client = TlsPeer(connection, trusting(ca), HOST)
@@ -82,6 +83,7 @@ def test_a_hello_in_two_records_after_the_ssl_request_is_read(gateway: Running, 
         client.handshake()
         client.send(startup())
         assert client.receive(len(startup())) == startup()
+        client.close()
 
 
 @pytest.mark.parametrize("request_bytes", [SSL_REQUEST, GSS_REQUEST])
@@ -123,8 +125,9 @@ def test_gss_encryption_is_declined_and_tls_goes_on(gateway: Running, ca: trustm
 
 @pytest.mark.parametrize("before", [(), (SSL_REQUEST,)], ids=["direct", "starttls"])
 def test_a_hello_that_comes_byte_by_byte_is_read(leaf: Leaf, ca: trustme.CA, before: tuple[bytes, ...]) -> None:
-    with running([leaf]) as gateway, upstream(echo) as server, plain_to(gateway.port) as connection:
+    with running([leaf]) as gateway, upstream(echo) as server:
         gateway.route(HOST, "postgres", server.address)
+        connection = plain_to(gateway.port)
         for request in before:
             for byte in request:
                 connection.sendall(bytes((byte,)))
@@ -135,6 +138,7 @@ def test_a_hello_that_comes_byte_by_byte_is_read(leaf: Leaf, ca: trustme.CA, bef
         client.handshake()
         client.end()
         assert client.receive_to_end() == (b"", Ending.GOODBYE)
+        client.close()
 
 
 def test_a_hello_that_stops_halfway_costs_no_cpu(leaf: Leaf, ca: trustme.CA) -> None:

@@ -40,12 +40,11 @@ class StaticGateway:
         self.changes += 1
         leaf = self.authority.issue([HOST], datetime.now(UTC))
         passing = f'access = "public"\n[[route]]\nhost = "passing-{self.changes}.example.test"\nprotocol = "tcp"\n'
-        route = (
-            f'[[route]]\nhost = "{HOST}"\nprotocol = "postgres"\nupstreams = ["{self.upstream}"]\n'
-        )
-        for name, text in {"routes.toml": route + passing, "key.pem": leaf.key_pem, "cert.pem": leaf.chain_pem}.items():
+        route = f'[[route]]\nhost = "{HOST}"\nprotocol = "postgres"\nupstreams = ["{self.upstream}"]\n'
+        files = {"routes.toml": (route + passing).encode(), "key.pem": leaf.key_pem, "cert.pem": leaf.chain_pem}
+        for name, data in files.items():
             new = self.directory / f"{name}.new"
-            new.write_bytes(text if isinstance(text, bytes) else text.encode())
+            new.write_bytes(data)
             new.chmod(0o600)
             new.replace(self.directory / name)
 

@@ -111,46 +111,45 @@ async def test_a_long_body_without_a_length_is_refused_and_the_next_call_answere
     assert (await api.admin.get("/v1/pods")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/", 404),
-        ("GET", "/v1/nothing", 404),
-        ("GET", "/v1/pods/", 404),
-        ("GET", "/v1/pods/nobody", 404),
-        ("GET", "/v1/pods/nobody/events", 404),
-        ("GET", "/v1/pods/nobody/logs", 404),
-        ("GET", "/v1/pods/nobody/wait", 404),
-        ("GET", "/v1/pods/..%2f..%2fetc", 404),
-        ("POST", "/v1/pods/nobody/start", 404),
-        ("DELETE", "/v1/pods/nobody", 404),
-        ("PUT", "/v1/pods", 405),
-        ("DELETE", "/v1/status", 405),
-        ("GET", "/v1/pods/nobody/wait?until=rich", 422),
-        ("GET", "/v1/pods/nobody/wait?timeout=-1", 422),
-        ("GET", "/v1/pods/nobody/wait?timeout=nan", 422),
-        ("GET", "/v1/pods/nobody/wait?timeout=1e9", 422),
-        ("GET", "/v1/pods/nobody/logs?tail=-1", 422),
-        ("GET", "/v1/pods/nobody/logs?follow=maybe", 422),
-        ("GET", "/v1/routes/stream", 422),
-        ("GET", "/v1/routes/stream?replica=", 422),
-        ("GET", "/v1/routes/stream?replica=one&workers=0", 422),
-    ],
-)
-async def test_a_call_that_leads_nowhere(api: Api, method: str, path: str, status: int) -> None:
-    problem_of(await api.admin.request(method, path), status)
+NOWHERE = [
+    ("GET", "/", 404),
+    ("GET", "/v1/nothing", 404),
+    ("GET", "/v1/pods/", 404),
+    ("GET", "/v1/pods/nobody", 404),
+    ("GET", "/v1/pods/nobody/events", 404),
+    ("GET", "/v1/pods/nobody/logs", 404),
+    ("GET", "/v1/pods/nobody/wait", 404),
+    ("GET", "/v1/pods/..%2f..%2fetc", 404),
+    ("POST", "/v1/pods/nobody/start", 404),
+    ("DELETE", "/v1/pods/nobody", 404),
+    ("PUT", "/v1/pods", 405),
+    ("DELETE", "/v1/status", 405),
+    ("GET", "/v1/pods/nobody/wait?until=rich", 422),
+    ("GET", "/v1/pods/nobody/wait?timeout=-1", 422),
+    ("GET", "/v1/pods/nobody/wait?timeout=nan", 422),
+    ("GET", "/v1/pods/nobody/wait?timeout=1e9", 422),
+    ("GET", "/v1/pods/nobody/logs?tail=-1", 422),
+    ("GET", "/v1/pods/nobody/logs?follow=maybe", 422),
+    ("GET", "/v1/routes/stream", 422),
+    ("GET", "/v1/routes/stream?replica=", 422),
+    ("GET", "/v1/routes/stream?replica=one&workers=0", 422),
+]
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    ["", "Bearer", "Bearer wrong", "Basic YWRtaW46YWRtaW4=", "bearer\twrong", "Bearer " + "x" * 10_000],
-)
+async def test_a_call_that_leads_nowhere(api: Api) -> None:
+    for method, path, status in NOWHERE:
+        problem_of(await api.admin.request(method, path), status)
+
+
+WRONG_TOKENS = ["", "Bearer", "Bearer wrong", "Basic YWRtaW46YWRtaW4=", "bearer\twrong", "Bearer " + "x" * 10_000]
+
+
 @pytest.mark.parametrize("path", ["/v1/pods", "/v1/nothing", "/v1/openapi.json", "/v1/routes/stream?replica=x"])
-async def test_nobody_gets_in(api: Api, path: str, authorization: str) -> None:
-    headers = {"authorization": authorization} if authorization else {}
-    answer = await api.nobody.get(path, headers=headers)
-    problem_of(answer, 401)
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+async def test_nobody_gets_in(api: Api, path: str) -> None:
+    for authorization in WRONG_TOKENS:
+        answer = await api.nobody.get(path, headers={"authorization": authorization} if authorization else {})
+        problem_of(answer, 401)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_health_needs_no_token(api: Api) -> None:
@@ -190,23 +189,23 @@ async def test_a_full_disk_creates_nothing(api: Api, monkeypatch: pytest.MonkeyP
     await api.create("mydb")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"version": -1},
-        {"version": "1"},
-        {"version": 1.5},
-        {"version": True},
-        {"epoch": None},
-        {"replica": ""},
-        {"rejected": [{"host": "x"}]},
-        {"rejected": [{"host": "x", "reason": "y", "more": "z"}]},
-        {"more": 1},
-    ],
-)
-async def test_an_acknowledgement_that_cannot_be(api: Api, change: dict[str, object]) -> None:
+IMPOSSIBLE_WORDS: list[dict[str, object]] = [
+    {"version": -1},
+    {"version": "1"},
+    {"version": 1.5},
+    {"version": True},
+    {"epoch": None},
+    {"replica": ""},
+    {"rejected": [{"host": "x"}]},
+    {"rejected": [{"host": "x", "reason": "y", "more": "z"}]},
+    {"more": 1},
+]
+
+
+async def test_an_acknowledgement_that_cannot_be(api: Api) -> None:
     good = {"replica": "one", "epoch": "e", "version": 1, "rejected": []}
-    problem_of(await api.gateway.post("/v1/routes/ack", json=good | change), 422)
+    for change in IMPOSSIBLE_WORDS:
+        problem_of(await api.gateway.post("/v1/routes/ack", json=good | change), 422)
     problem_of(await api.gateway.post("/v1/routes/ack", json=good), 409)
 
 
