@@ -39,6 +39,7 @@ from router.table import RouteTable
 
 log = logging.getLogger("podgate.opening")
 
+_HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
 PARTING = 1.0  # seconds to let a refused client read its answer before its connection is closed
 
@@ -140,9 +141,24 @@ class Connection:
                 f"there is no pod behind {self.host}",
                 "Check the name, or list your pods with: podgate pod list",
             )
+        self._check_protocol(hello, route)
         self.protocol = route.protocol
         admit(route, self.host)
         return route
+
+    def _check_protocol(self, hello: ClientHello, route: Route) -> None:
+        """Tell a client that cannot mean this pod so in its own words, before the pod answers in others."""
+        spoken = self.protocol
+        if spoken is None and route.protocol is not Protocol.TCP and _HTTP_ALPN.intersection(hello.alpn):
+            spoken = Protocol.HTTP
+        if spoken is None or spoken is route.protocol or route.protocol is Protocol.TCP:
+            return
+        self.protocol = spoken
+        raise Refusal(
+            Reason.OTHER_PROTOCOL,
+            f"the pod behind {self.host} speaks {route.protocol}, and your client speaks {spoken}",
+            "Open it with the fitting client: podgate connect NAME",
+        )
 
     async def secure(self, route: Route | None) -> TlsClient:
         """Shake hands with the certificate of the host asked for. Raises Abandoned when there is none."""

@@ -15,6 +15,7 @@ class Reason(Enum):
     UNKNOWN_HOST = auto()
     NO_SERVER_NAME = auto()
     FOREIGN_HOST = auto()  # an HTTP request for another host than the connection was opened for
+    OTHER_PROTOCOL = auto()  # the pod speaks another one than the client
     MALFORMED = auto()
     TLS_REQUIRED = auto()
     FORBIDDEN = auto()
@@ -45,6 +46,7 @@ WORDS = {
     ),
     Reason.NO_SERVER_NAME: Words("Which pod?", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
     Reason.FOREIGN_HOST: Words("Wrong connection for this host", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
+    Reason.OTHER_PROTOCOL: Words("Wrong kind of client", "08P01", 400, _INVALID, _INTERNAL_ERROR),
     Reason.MALFORMED: Words("Bad request", "08P01", 400, _INVALID, _INTERNAL_ERROR),
     Reason.TLS_REQUIRED: Words("TLS required", "28000", 426, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
     Reason.FORBIDDEN: Words("Not allowed", "28000", 403, "Neo.ClientError.Security.Forbidden", _ACCESS_DENIED),

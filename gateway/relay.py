@@ -280,9 +280,8 @@ class Relay:
                 sent += link.tls.send(view[sent : sent + RECORD])
         except WANT:
             pass
-        except (SSL.Error, OSError):  # it takes no more; what it sent before it went is still read, to its end
-            link.down, link.down_flow = b"", ENDED
-            return self._watch(link)
+        except (SSL.Error, OSError):  # after a failed write OpenSSL reads no more either
+            return self._client_ended(link, clean=False)
         if bulk:
             link.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         link.sent += sent

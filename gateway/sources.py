@@ -128,4 +128,5 @@ class ControllerFeed:
         """Do nothing: a stream is always up to date."""
 
     def _headers(self) -> dict[str, str]:
+        """Read the token anew each time: the controller makes it when it first starts, and may make another."""
         return {"Authorization": f"Bearer {self._token_path.read_text().strip()}"}

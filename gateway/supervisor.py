@@ -111,7 +111,8 @@ class Supervisor:
                         pause = RETRY_FIRST
             except* (OSError, httpx.HTTPError, ValueError) as lost:
                 if pause < RETRY_LAST <= pause * 2:  # once, when it has been away for longer than a restart takes
-                    log.warning("routes: source lost: %s; going on with version %d", _first(lost), self._number)
+                    level = logging.WARNING if self._have_routes.is_set() else logging.INFO
+                    log.log(level, "routes: source away: %s; going on with version %d", _first(lost), self._number)
             await trio.sleep(pause)
             pause = min(pause * 2, RETRY_LAST)
 

@@ -101,12 +101,15 @@ class TlsClient:
 
         Raises Abandoned when the client ends first, and what `parse` raises.
         """
+        waiting_for = 1
         while True:
-            answer = parse(self.unread) if self.unread else More(1)
-            if not isinstance(answer, More):
-                return answer
-            if answer.at_least > LARGEST_LOOK:
-                raise AssertionError(f"a parser asked for {answer.at_least} bytes, limit {LARGEST_LOOK}")
+            if len(self.unread) >= waiting_for:
+                answer = parse(self.unread)
+                if not isinstance(answer, More):
+                    return answer
+                waiting_for = answer.at_least
+                if waiting_for > LARGEST_LOOK:
+                    raise AssertionError(f"a parser asked for {waiting_for} bytes, limit {LARGEST_LOOK}")
             self.unread += await self._receive()
 
     async def send(self, data: bytes) -> None:
@@ -130,6 +133,16 @@ class TlsClient:
             return  # the client has left, or does not take what it was sent: the close that follows tells it
 
     async def _receive(self) -> bytes:
+        """Receive what is there, a record at least: a parser is not made to look at each of a thousand small ones."""
+        data = await self._receive_record()
+        try:
+            while len(data) < RECORD:
+                data += self.connection.recv(RECORD)
+        except SSL.Error:
+            pass  # there is no more now, or an end, which the next call will meet again
+        return data
+
+    async def _receive_record(self) -> bytes:
         while True:
             try:
                 return self.connection.recv(RECORD)

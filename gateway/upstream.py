@@ -1,9 +1,13 @@
 """Dialling a route's upstreams."""
 
+import errno
 import ipaddress
 import os
 import secrets
 import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -36,6 +40,21 @@ async def dial(route: Route, connect_timeout: float) -> socket.socket:
     )
 
 
+@contextmanager
+def real_socket(path: str) -> Iterator[str]:
+    """Give a name to connect to that is the very socket at `path`, never what a link there leads to. Raises OSError.
+
+    A pod owns the directory of its socket: a link put in its place would make the gateway, often root, connect anywhere.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, "not a socket, but a link or another file")
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 def _shuffled(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Start anywhere: balance without shared state."""
     start = secrets.randbelow(len(addresses)) if len(addresses) > 1 else 0
@@ -45,7 +64,8 @@ def _shuffled(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
 async def _connect(address: Address) -> socket.socket:
     """Open a non-blocking connection. Raises OSError."""
     if not isinstance(address, TcpAddress):
-        return await _connect_socket(socket.AF_UNIX, address.path)
+        with real_socket(address.path) as place:
+            return await _connect_socket(socket.AF_UNIX, place)
     failure: OSError | None = None
     for family, resolved in await _resolve(address):
         try:

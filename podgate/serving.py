@@ -39,6 +39,8 @@ class Place:
     workers: int
     drain: float  # seconds
     public_port: int | None  # None: the one of `listen`
+    certificate: Path | None = None  # with `key`; None: the local authority signs what is needed
+    key: Path | None = None
 
     @property
     def port(self) -> int:
@@ -51,23 +53,20 @@ def serve(place: Place) -> None:
     with _told():
         place = _prepared(place)
         with only_one(place.home / "serve.lock", "podgate serve"):
-            supervisor = _supervisor(place, _feed(place), _signed_leaves(place))
+            supervisor = _supervisor(place, _feed(place), _leaves(place))
             trio.run(run, supervisor, _controller_command(place), lambda: _announce(place, supervisor))
 
 
-def gateway(place: Place, routes: Path | None, certificate: Path | None, key: Path | None) -> None:
+def gateway(place: Place, routes: Path | None) -> None:
     """Run a gateway fed by a routes file, or else by the controller of the same home. Raises Failure."""
-    if (certificate is None) != (key is None):
-        raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
     if routes is not None and not routes.is_file():
         raise Failure(
             f"there is no routes file {routes}; make it, an empty one will do, and it is followed from then on"
         )
     with _told():
         place = _prepared(place)
-        leaves = FileLeaves(certificate, key) if certificate and key else _signed_leaves(place)
         source = RoutesFile(routes) if routes is not None else _feed(place)
-        supervisor = _supervisor(place, source, leaves, routes)
+        supervisor = _supervisor(place, source, _leaves(place), routes)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
 
 
@@ -86,7 +85,11 @@ def _prepared(place: Place) -> Place:
     return replace(place, domain=normalise(place.domain))
 
 
-def _signed_leaves(place: Place) -> Leaves:
+def _leaves(place: Place) -> Leaves:
+    if (place.certificate is None) != (place.key is None):
+        raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
+    if place.certificate is not None and place.key is not None:
+        return FileLeaves(place.certificate, place.key)
     directory = place.home / "authority"
     return SignedLeaves(LeafStore(Authority.open(directory), directory / "leaves", place.domain), place.domain)
 

@@ -32,7 +32,9 @@ class AlreadyRunning(Exception):
 @contextmanager
 def only_one(lock: Path, what: str) -> Iterator[None]:
     """Hold `lock` while this runs. Raises AlreadyRunning."""
-    with lock.open("a+") as file:
+    # For its owner alone: whoever can open a file can lock it.
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a+") as file:
+        os.fchmod(file.fileno(), 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,10 +1,14 @@
 """What tests of every package share: a certificate authority for test hosts, below `pods.test`."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import trustme
 
 from certs.leaf import Leaf
-from tests.peers import leaf_of
+from tests.gateway.process import Site
+from tests.peers import Upstream, echo, leaf_of, upstream
 
 DOMAIN = "pods.test"
 
@@ -19,3 +23,16 @@ def ca() -> trustme.CA:
 def leaf(ca: trustme.CA) -> Leaf:
     """A certificate for every host directly below `pods.test`."""
     return leaf_of(ca, f"*.{DOMAIN}", DOMAIN)
+
+
+@pytest.fixture
+def place(tmp_path: Path, ca: trustme.CA, leaf: Leaf) -> Site:
+    """Files for a gateway process."""
+    return Site(tmp_path, ca, leaf)
+
+
+@pytest.fixture
+def echoing() -> Iterator[Upstream]:
+    """An upstream that echoes."""
+    with upstream(echo) as server:
+        yield server

@@ -320,7 +320,7 @@ class Upstream:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         self.accepted = 0
-        self._threads: list[threading.Thread] = []
+        self._served: list[tuple[socket.socket, threading.Thread]] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -332,7 +332,9 @@ class Upstream:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(DEADLINE)
         self._listener.close()
-        for thread in self._threads:
+        for connection, thread in self._served:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                connection.shutdown(socket.SHUT_RDWR)
             thread.join(DEADLINE)
 
     def _accept(self) -> None:
@@ -343,7 +345,7 @@ class Upstream:
                 return  # closed
             self.accepted += 1
             thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
-            self._threads.append(thread)
+            self._served.append((connection, thread))
             thread.start()
 
     def _run(self, connection: socket.socket) -> None:

@@ -20,6 +20,7 @@ _PROBLEMS = {
     404: "no such pod or path",
     409: "not possible as things are",
     413: "the body is too long",
+    415: "the body is not said to be JSON",
     422: "a field is not valid",
     500: "unexpected failure",
     503: "the store cannot be written, or the controller is ending",

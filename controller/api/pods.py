@@ -130,7 +130,7 @@ def _reports(router: APIRouter, control: Control) -> None:
             answer = await _outcome(control, name, until)
             nursery.cancel_scope.cancel()
         if answer is None:
-            raise Problem(504, _not_in_time(control.pods.find(name), name, until, within))
+            raise Problem(504, _not_yet(control.pods.find(name), name, until))
         if isinstance(answer, Gone):
             return Response(status_code=204)
         if isinstance(answer, Exception):
@@ -196,13 +196,13 @@ async def _outcome(control: Control, name: str, until: Until) -> Pod | Exception
         await control.changed.wait()
 
 
-def _not_in_time(pod: Pod | None, name: str, until: Until, within: float) -> str:
+def _not_yet(pod: Pod | None, name: str, until: Until) -> str:
     if pod is None:
-        return f"pod {name!r} was not {until} within {within:g} s"
+        return f"pod {name!r} is not {until} yet"
     message = f": {pod.status.message}" if pod.status.message else ""
     if until is Until.ROUTED and pod.status.phase is Phase.AVAILABLE:
         message = ", but not every gateway leads to it yet; see them: podgate status"
-    return f"pod {name!r} was not {until} within {within:g} s; it is {pod.status.phase}{message}"
+    return f"pod {name!r} is {pod.status.phase}{message}"
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

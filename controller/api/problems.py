@@ -59,7 +59,9 @@ def install_problems(app: FastAPI) -> None:
         return Problem(error.status_code, _http_detail(request, error), headers=error.headers).response()
 
     @app.exception_handler(RequestValidationError)
-    async def of_validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def of_validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        if error.errors()[0]["loc"] == ("body",) and not _says_json(request):
+            return Problem(415, "the body is not said to be JSON; send Content-Type: application/json").response()
         return _invalid(error).response()
 
     @app.exception_handler(UnknownPod)
@@ -90,6 +92,10 @@ def _http_detail(request: Request, error: HTTPException) -> str:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"{request.method} is not possible at {path}"
     return str(error.detail)
+
+
+def _says_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _invalid(error: RequestValidationError) -> Problem:

@@ -15,6 +15,10 @@ from typing import Protocol
 class RuntimeFailure(Exception):
     """A pod could not be started, stopped or removed; the text is for the pod's owner and says what to do."""
 
+    def __init__(self, text: str, output: bytes = b"") -> None:
+        super().__init__(text)
+        self.output = output  # what a program wrote that failed, for the pod's log
+
 
 class Stage(StrEnum):
     """How far a pod's processes are."""

@@ -91,7 +91,8 @@ def _run_script(content: str, out: Path, variables: Mapping[str, str]) -> None:
     )
     if result.returncode != 0:
         lines = result.stdout.decode(errors="replace").strip().splitlines()
-        raise RuntimeFailure(f"preparing the software failed: {lines[-1] if lines else 'it wrote nothing'}")
+        last = lines[-1] if lines else "it wrote nothing"
+        raise RuntimeFailure(f"preparing the software failed: {last}", result.stdout)
 
 
 @contextmanager

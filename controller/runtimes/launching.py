@@ -56,9 +56,10 @@ def check_reachable(home: Path) -> None:
     """Refuse a home that pods' users cannot enter. Raises RuntimeFailure."""
     closed = [way for way in (home, *home.parents) if not way.stat().st_mode & 0o001] if os.geteuid() == 0 else []
     if closed:
+        ways = " ".join(map(str, reversed(closed)))
         raise RuntimeFailure(
-            f"pods run as users of their own, who cannot enter {closed[-1]}; run 'chmod o+x {closed[-1]}' or choose "
-            "another home (PODGATE_HOME), such as /var/lib/podgate"
+            f"pods run as users of their own, who cannot enter {ways}; run 'chmod o+x {ways}' or choose "
+            "another home (--home or PODGATE_HOME), such as /var/lib/podgate"
         )
 
 

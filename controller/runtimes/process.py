@@ -11,6 +11,7 @@ the tasks last read from the records.
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +31,8 @@ from controller.runtimes.processes import end_leftovers, opened
 from controller.runtimes.readiness import until_ready
 from controller.runtimes.records import Launched, PodDirectory, remove_tree
 from controller.templates import InvalidParameter, Template
+
+log = logging.getLogger(__name__)
 
 _STARTING_INTERVAL = 0.02  # seconds between looks for the record of a shim that is just being started
 _FULL_DISK_INTERVAL = 1.0  # seconds between attempts to write a record that could not be written
@@ -62,6 +65,10 @@ class ProcessRuntime:
 
     async def run(self) -> None:
         """Watch the pods until cancelled."""
+        try:
+            check_reachable(self._home)
+        except RuntimeFailure as failure:
+            log.warning("no pod can be started: %s", failure)
         self._pods()
         async with trio.open_nursery() as nursery:
             while True:
@@ -89,8 +96,7 @@ class ProcessRuntime:
             known = self._pods().get(pod.key) or self._make(pod.key)
             async with known.busy:
                 if not _was_started(known, pod.generation):
-                    variables = await self._variables(template, pod)
-                    await self._launch(pod, template, known, variables)
+                    await self._try_launch(pod, template, known)
         except (OSError, InvalidParameter) as error:
             raise RuntimeFailure(f"{pod.name} could not be started: {error}") from error
 
@@ -135,7 +141,10 @@ class ProcessRuntime:
             self._directory.chmod(0o711)
             for path in sorted(self._directory.iterdir()):
                 if path.name.startswith(_REMOVED):
-                    remove_tree(path)
+                    try:
+                        remove_tree(path)
+                    except OSError as error:  # it harms nobody but the disk
+                        log.error("runtime: %s could not be removed: %s; remove it by hand", path, error)
                 elif path.is_dir():
                     self._add(path)
             self._changed.set()
@@ -186,7 +195,7 @@ class ProcessRuntime:
     async def _await_ready(self, pod: Pod, launched: Launched) -> None:
         if pod.directory.observe(launched).stage is not Stage.STARTING:
             return
-        await until_ready(launched.checks)
+        await until_ready(launched.checks, launched.user)
         while True:
             if _wrote(pod.directory, "ready.json", launched.generation):
                 self._look(pod)
@@ -206,6 +215,13 @@ class ProcessRuntime:
             variables["POD_CACHE"] = str(await self._cache.prepared(template.directory / template.cache, variables))
         return variables
 
+    async def _try_launch(self, pod: Launch, template: Template, known: Pod) -> None:
+        try:
+            await self._launch(pod, template, known, await self._variables(template, pod))
+        except RuntimeFailure as failure:
+            known.directory.write_log(failure.output + f"podgate: {failure}\n".encode())
+            raise
+
     async def _launch(self, pod: Launch, template: Template, known: Pod, variables: Mapping[str, str]) -> None:
         lock = known.directory.lock()
         if lock is None:
@@ -213,6 +229,8 @@ class ProcessRuntime:
         try:
             if known.launched is not None:
                 await end_leftovers(known.launched.user, known.directory.run)
+            if known.directory.run.exists():  # in a thread: it may hold millions of files
+                await trio.to_thread.run_sync(remove_tree, known.directory.run)
             spec = self._set_out(pod, template, known, variables, lock)
             with trio.CancelScope(shield=True):
                 await _start_shim(pod.name, spec, lock)
@@ -230,6 +248,10 @@ class ProcessRuntime:
         user = user_of(self._home, pod.number)
         if user is not None and known.launched is not None and known.launched.user is not None:
             user = known.launched.user  # as its data's owner it stays, wherever the home was moved
+        elif user is not None:  # a lost or restored store counts anew: never two pods with one user
+            others = {pod.launched.user for pod in self._pods().values() if pod.launched is not None}
+            while user in others:
+                user += 1
         placed = place(template, directory, self._taken_ports())
         env = environment(pod, template, directory, placed, variables)
         directory.make(user)

@@ -55,7 +55,21 @@ def _belongs(pid: int, user: int | None, run: bytes) -> bool:
         said = [entry for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry[:8] == b"POD_RUN="]
     except OSError:
         return False
-    return said == [b"POD_RUN=" + run] or (user is not None and not said)
+    if said == [b"POD_RUN=" + run]:
+        return True
+    return user is not None and not any(_is_anothers(entry[8:], user, run) for entry in said)
+
+
+def _is_anothers(said: bytes, user: int, run: bytes) -> bool:
+    """Tell whether a variable a pod could have set itself names another home's pod: one only root could have made."""
+    try:
+        place, ours = Path(os.fsdecode(said)), Path(os.fsdecode(run))
+        own, pod = place.lstat(), place.parent.lstat()
+        is_ours = ours.exists() and place.samefile(ours)
+    except (OSError, ValueError):
+        return False
+    made_by_root = pod.st_uid == 0 and not pod.st_mode & 0o022
+    return place.name == "run" and made_by_root and own.st_uid == user and not is_ours
 
 
 def _kill(pid: int) -> None:

@@ -12,12 +12,14 @@ import re
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
 PROBE_TIME = 2.0  # seconds one question may take
 FIRST_PAUSE = 0.02  # seconds between two questions, growing to
 LONGEST_PAUSE = 0.25
+_LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
 _LONGEST_ANSWER = 4096  # bytes read of one
 
 _STARTUP = b"user\0podgate\0database\0podgate\0application_name\0podgate readiness\0\0"
@@ -35,13 +37,28 @@ class Check:
     path: str = ""
 
 
-async def until_ready(checks: tuple[Check, ...]) -> None:
-    """Return when every check was answered; each is asked until it is, then no more."""
+async def until_ready(checks: tuple[Check, ...], user: int | None = None) -> None:
+    """Return when every check was answered, by a process of `user` if given; each is asked until it is."""
     for check in checks:
         pause = FIRST_PAUSE
-        while not await answers(check):
+        while not (await answers(check) and listens(check, user)):
             await trio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def listens(check: Check, user: int | None) -> bool:
+    """Tell whether it is the pod's own user who listens on its port: another pod may have taken it first."""
+    if user is None or check.address.startswith("unix:"):
+        return True
+    port = f":{int(check.address.rpartition(':')[2]):04X}"
+    owners = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+        except FileNotFoundError:  # no IPv6 here
+            continue
+        owners |= {int(row[7]) for row in rows if row[3] == _LISTENS and row[1].endswith(port)}
+    return owners == {user}
 
 
 async def answers(check: Check) -> bool:

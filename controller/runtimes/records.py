@@ -18,7 +18,7 @@ Every record names its generation; one of another generation is not there.
 import fcntl
 import json
 import os
-import shutil
+import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from typing import Any
 
 from controller.runtimes import Observed, Stage
 from controller.runtimes.readiness import Check
-from controller.runtimes.shim import write_record
+from controller.runtimes.shim import LOG_LIMIT, write_record
 
 # struct flock (fcntl(2)): type, whence, start, length, pid. Locks of the open file description pass to a child with it.
 _FLOCK = "hhqqi4x"
@@ -65,8 +65,11 @@ class PodDirectory:
         content = self._read("pod.json")
         if content is None:
             return None
-        checks = tuple(Check(**item) for item in content.pop("checks"))
-        return Launched(**{**content, "ports": tuple(content["ports"]), "checks": checks})
+        try:
+            checks = tuple(Check(**item) for item in content.pop("checks"))
+            return Launched(**{**content, "ports": tuple(content["ports"]), "checks": checks})
+        except (KeyError, TypeError):  # of another version, or damaged: one pod's trouble, not everybody's
+            return None
 
     def shim(self, generation: int) -> tuple[int, int] | None:
         """Read the shim's pid and start time."""
@@ -82,6 +85,13 @@ class PodDirectory:
         """Write pod.json."""
         with self._opened() as directory:
             write_record(directory, "pod.json", asdict(launched))
+
+    def write_log(self, data: bytes) -> None:
+        """Add to the log why no shim was started, which else writes it, within the limit the shim keeps."""
+        descriptor = os.open(self.path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as log:
+            if log.tell() < LOG_LIMIT:
+                log.write(data)
 
     def lock(self) -> int | None:
         """Lock the pod for a new shim and give the descriptor to pass on; None if a shim is alive."""
@@ -191,11 +201,49 @@ class PodDirectory:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and all in it, also where its owner took the right to write away; links are not followed."""
+    """Remove a directory and all in it, also where its owner took the right to write away; links are not followed.
+
+    However deep it is: directories found are moved to the top and emptied there, so that neither the stack, nor open
+    files, nor a path grow with what a pod made. Raises OSError.
+    """
+    top = _opened_to_empty(path, None)
+    try:
+        moved = _emptied(top, top)
+        while moved:
+            name = moved.pop()
+            directory = _opened_to_empty(name, top)
+            try:
+                moved += _emptied(directory, top)
+            finally:
+                os.close(directory)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _emptied(directory: int, top: int) -> list[str]:
+    """Delete the files of an open directory and move its directories to `top`; give their names there."""
+    moved = []
+    with os.scandir(directory) as found:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+    for name, is_directory in entries:
+        if is_directory:
+            moved.append(f".removing-{secrets.token_hex(12)}")
+            _own(name, directory)
+            os.rename(name, moved[-1], src_dir_fd=directory, dst_dir_fd=top)
+        else:
+            os.unlink(name, dir_fd=directory)
+    return moved
+
+
+def _own(name: str, directory: int) -> None:
+    """Let ourselves move a directory, which needs the right to write it; root has that anyway."""
     if os.geteuid() != 0:
-        path.chmod(0o700)
-        for directory, names, _files in os.walk(path):
-            for child in (Path(directory, name) for name in names):
-                if not child.is_symlink():
-                    child.chmod(0o700)
-    shutil.rmtree(path)
+        os.chmod(name, 0o700, dir_fd=directory)
+
+
+def _opened_to_empty(name: Path | str, directory: int | None) -> int:
+    if isinstance(name, Path) and os.geteuid() != 0:
+        name.chmod(0o700)
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)

@@ -307,6 +307,7 @@ class Shim:
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
         user = self.spec["user"]
         if isinstance(user, int):
+            os.fchown(1, user, user)  # so that the pod may open /dev/stdout and /dev/stderr
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)

@@ -5,7 +5,7 @@
     status   is it running, and what runs
     pods     `podgate pod …`: create, list, show, start, stop, restart, delete, logs, events
     connect  open the fitting client for a pod, or print the command line that does
-    cypher   a prompt for graph pods
+    cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust
     client   how all of them reach the controller
     output   what goes to standard output (answers) and standard error (talk, progress, errors)

@@ -18,6 +18,7 @@ from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, progress, 
 app = typer.Typer(help="The certificate authority that clients are to trust.", no_args_is_help=True)
 
 SYSTEM_STORE = Path("/usr/local/share/ca-certificates")  # Debian, Ubuntu, Alpine
+_UNDO_SYSTEM = f"sudo rm {SYSTEM_STORE}/podgate.crt && sudo update-ca-certificates --fresh"
 
 
 @app.command("path", epilog=EXIT_CODES)
@@ -61,17 +62,20 @@ def trust(
 ) -> None:
     """Tell how to make programs trust the authority; with --yes do it for the system's store."""
     path = existing()
-    commands = ways(path)
+    found = ways(path)
     if yes:
         _trust_in_system(path)
     if as_json:
-        answer_json({"path": str(path), "trusted": yes, "commands": commands})
+        commands = {purpose: do for purpose, (do, _) in found.items()}
+        undoing = {purpose: undo for purpose, (_, undo) in found.items()}
+        answer_json({"path": str(path), "trusted": yes, "commands": commands, "undo": undoing})
     elif yes:
         talk("the system trusts the authority now: curl, Python, git and others; browsers have stores of their own")
+        talk(f"undo it with: {_UNDO_SYSTEM}")
     else:
         talk("Whoever trusts this authority believes every certificate its key signs; the key stays in Podgate's home.")
-        for purpose, command in commands.items():
-            answer(f"# {purpose}\n{command}")
+        for purpose, (do, undo) in found.items():
+            answer(f"# {purpose}\n{do}\n# undo: {undo}")
 
 
 def existing() -> Path:
@@ -83,20 +87,35 @@ def existing() -> Path:
     return target.ca
 
 
-def ways(path: Path) -> dict[str, str]:
-    """Give the shell commands that make programs trust the certificate at `path`, by what they are for."""
+def ways(path: Path) -> dict[str, tuple[str, str]]:
+    """Give the shell commands that make programs trust the certificate, each with what undoes it, by their purpose."""
     quoted = shlex.quote(str(path))
     return {
-        "the system's store (curl, git, Python on Debian and Ubuntu)": f"sudo cp {quoted} {SYSTEM_STORE}/podgate.crt "
-        "&& sudo update-ca-certificates",
-        "the system's store (Fedora, RHEL)": f"sudo trust anchor --store {quoted}",
-        "the system's store (macOS)": "sudo security add-trusted-cert -d -r trustRoot "
-        f"-k /Library/Keychains/System.keychain {quoted}",
-        "Chromium and Chrome on Linux (certutil is in libnss3-tools)": 'mkdir -p "$HOME/.pki/nssdb" && '
-        f'certutil -d sql:"$HOME/.pki/nssdb" -A -t C,, -n podgate -i {quoted}',
-        "OpenSSL and Python programs of this shell, instead of the system's store": f"export SSL_CERT_FILE={quoted}",
-        "Node.js programs of this shell": f"export NODE_EXTRA_CA_CERTS={quoted}",
-        "psql and all of libpq in this shell": f"export PGSSLROOTCERT={quoted} PGSSLMODE=verify-full",
+        "the system's store (curl, git, Python on Debian and Ubuntu)": (
+            f"sudo cp {quoted} {SYSTEM_STORE}/podgate.crt && sudo update-ca-certificates",
+            _UNDO_SYSTEM,
+        ),
+        "the system's store (Fedora, RHEL)": (
+            f"sudo trust anchor --store {quoted}",
+            f"sudo trust anchor --remove {quoted}",
+        ),
+        "the system's store (macOS)": (
+            f"sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {quoted}",
+            f"sudo security remove-trusted-cert -d {quoted}",
+        ),
+        "Chromium and Chrome on Linux (certutil is in libnss3-tools)": (
+            f'mkdir -p "$HOME/.pki/nssdb" && certutil -d sql:"$HOME/.pki/nssdb" -A -t C,, -n podgate -i {quoted}',
+            'certutil -d sql:"$HOME/.pki/nssdb" -D -n podgate',
+        ),
+        "OpenSSL and Python programs of this shell, instead of the system's store": (
+            f"export SSL_CERT_FILE={quoted}",
+            "unset SSL_CERT_FILE",
+        ),
+        "Node.js programs of this shell": (f"export NODE_EXTRA_CA_CERTS={quoted}", "unset NODE_EXTRA_CA_CERTS"),
+        "psql and all of libpq in this shell": (
+            f"export PGSSLROOTCERT={quoted} PGSSLMODE=verify-full",
+            "unset PGSSLROOTCERT PGSSLMODE",
+        ),
     }
 
 

@@ -11,7 +11,6 @@ import sys
 import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,15 +20,9 @@ import typer
 from podgate.cli.client import LOCAL_ADDRESS, Client, Target, is_local
 from podgate.cli.failure import Failure
 from podgate.cli.output import Json, answer, answer_json, talk
-from podgate.cli.pods import find
+from podgate.cli.pods import find, wait_until
 
-
-class Role(StrEnum):
-    """The kinds of credentials a pod may have."""
-
-    OWNER = "owner"
-    WRITE = "write"
-    READ = "read"
+START_PATIENCE = 60.0  # seconds that a pod on its way is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +42,43 @@ class Opening:
 
 def connect(
     name: Annotated[str, typer.Argument(help="The pod's name.")],
-    role: Annotated[Role, typer.Option("--as", help="Whose credentials to use.")] = Role.OWNER,
+    role: Annotated[str, typer.Option("--as", help="Whose credentials to use: owner, write, read.")] = "owner",
     print_: Annotated[bool, typer.Option("--print", help="Print the command line instead, with its password.")] = False,
     as_json: Json = False,
 ) -> None:
     """Open the fitting client for a pod: psql, a Cypher prompt, the browser."""
     target = Target.from_environment()
-    pod = find(Client(target), name)
-    opening = opening_of(pod, str(role), target.ca)
+    client = Client(target)
+    pod = find(client, name)
+    opening = opening_of(pod, role, target.ca)
     if as_json:
         secrets = dict(opening.secrets)
         answer_json({"uri": opening.uri, "arguments": opening.arguments, "env": secrets, "shell": opening.shell})
     elif print_:
+        if not pod["routed"]:
+            talk(f"{name} is {pod['phase']}; the command works when it is available, see: podgate pod show {name}")
         answer(opening.shell)
-    elif pod["phase"] in ("stopped", "failed"):
-        raise Failure(f"{name} is {pod['phase']}; start it: podgate pod start {name} --wait")
-    elif _protocol(pod) == "http":
-        answer(opening.uri)
-        if not webbrowser.open(opening.uri):
-            talk("no browser could be opened here; open the address yourself")
     else:
-        raise typer.Exit(execute(opening))
+        _see_routed(client, pod)
+        raise typer.Exit(_browse(opening) if _protocol(pod) == "http" else execute(opening))
+
+
+def _see_routed(client: Client, pod: Mapping[str, Any]) -> None:
+    """Wait for a pod that is on its way. Raises Failure, also if it is on none."""
+    name = pod["name"]
+    if pod["phase"] == "failed":
+        raise Failure(f"{name} failed: {pod['message']}; see: podgate pod logs {name}")
+    if pod["want"] == "off":
+        raise Failure(f"{name} is {pod['phase']}; start it: podgate pod start {name} --wait")
+    if not pod["routed"]:
+        wait_until(client, name, "routed", START_PATIENCE)
+
+
+def _browse(opening: Opening) -> int:
+    answer(opening.uri)
+    if not webbrowser.open(opening.uri):
+        talk("no browser could be opened here; open the address yourself")
+    return 0
 
 
 def execute(opening: Opening) -> int:

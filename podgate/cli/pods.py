@@ -2,10 +2,10 @@
 
 import difflib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -20,16 +20,6 @@ app = typer.Typer(help="Make, watch, start, stop and remove pods.", no_args_is_h
 GLANCE = 2.0  # seconds one waiting call is held open; between two, the spinner learns the phase
 
 
-class Level(StrEnum):
-    """`router.access.AccessLevel` as the command line spells it."""
-
-    PUBLIC = "public"
-    READ = "read"
-    WRITE = "write"
-    MANAGE = "manage"
-    OWNER = "owner"
-
-
 _Answer = TypeVar("_Answer")
 
 Name = Annotated[str, typer.Argument(help="The pod's name.")]
@@ -41,29 +31,32 @@ Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long
 def create(
     name: Annotated[str, typer.Argument(help="3 to 40 characters: lower-case letters, digits, single '-'.")],
     template: Annotated[str, typer.Option(help="What to run: postgres, graph, web.")],
-    access: Annotated[Level, typer.Option(help="The least level a caller needs.")] = Level.OWNER,
+    access: Annotated[
+        str, typer.Option(help="The least level a caller needs: public, read, write, manage, owner.")
+    ] = "owner",
     parameter: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A template's parameter.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable.")] = None,
     directory: Annotated[Path | None, typer.Option(help="web: the static site to serve.")] = None,
-    command: Annotated[str | None, typer.Option(help="web: a command that listens on $PORT.")] = None,
+    command: Annotated[str | None, typer.Option(help="web: a command that listens on 127.0.0.1:$PORT.")] = None,
     wait: Wait = True,
     timeout: Timeout = 120,
     as_json: Json = False,
 ) -> None:
     """Make a pod and, unless told otherwise, wait until every gateway routes to it."""
+    target = Target.from_environment()
     parameters = pairs("--parameter", parameter)
     if directory is not None:
-        parameters["directory"] = str(directory.absolute())
+        parameters["directory"] = _site(directory, target)
     if command is not None:
         parameters["command"] = command
     body = {
         "name": name,
         "template": template,
-        "access": str(access),
+        "access": access,
         "parameters": parameters,
         "env": pairs("--env", env),
     }
-    client = Client(Target.from_environment())
+    client = Client(target)
     pod = client.post("pods", body=body)
     if wait:
         pod = wait_until(client, name, "routed", timeout)
@@ -180,6 +173,15 @@ def with_suggestion(client: Client, name: str, call: Callable[[], _Answer]) -> _
 
 def wait_until(client: Client, name: str, until: str, timeout: float) -> Document:
     """Wait for a pod to be `routed`, `stopped` or `gone`, showing how it goes. Raises Failure."""
+    try:
+        return _awaited(client, name, until, timeout)
+    except KeyboardInterrupt:
+        remove = f"; remove it with: podgate pod delete {name}" if until == "routed" else ""
+        talk(f"{name} goes on by itself; look at it with: podgate pod show {name}{remove}")
+        raise
+
+
+def _awaited(client: Client, name: str, until: str, timeout: float) -> Document:
     deadline = time.monotonic() + timeout
     with progress(name) as now:
         while True:
@@ -189,12 +191,25 @@ def wait_until(client: Client, name: str, until: str, timeout: float) -> Documen
             except Refused as refused:
                 if refused.status == 404 and until == "gone":
                     return {}
+                if refused.status == 404:
+                    raise Failure(f"{name} was deleted meanwhile") from None
+                if refused.status == 409:
+                    cure = f"it stays, see: podgate pod logs {name}; remove it with: podgate pod delete {name}"
+                    raise Failure(f"{refused}; {cure}") from None
                 if refused.status != 504:
-                    raise Failure(f"{refused}; see: podgate pod logs {name}") from None
+                    raise
                 now(str(refused))
                 if time.monotonic() >= deadline:
                     cure = f"it goes on by itself, see: podgate pod show {name}"
                     raise Failure(f"not {until} after {timeout:g} s: {refused}; {cure}") from None
+
+
+def _site(directory: Path, target: Target) -> str:
+    """Give the path that the controller is to know; one on this machine must be there."""
+    path = str(directory.absolute())
+    if not target.url and not os.access(f"{path}/", os.F_OK):
+        raise typer.BadParameter(f"there is no directory {path}", param_hint="--directory")
+    return path
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:
@@ -223,11 +238,15 @@ def tell(pod: Document, as_json: bool) -> None:
     for endpoint in pod["endpoints"]:
         name = f" {endpoint['name']}" if endpoint["name"] else ""
         answer(f"  {endpoint['protocol']}{name}: {endpoint['host']}:{endpoint['port']}, access {endpoint['access']}")
-    for level, credential in (pod["credentials"] or {}).items():
-        answer(f"  {level}: user {credential['user']}, password {credential['password']}")
-    for kind, uri in (pod["uris"] or {}).items():
-        answer(f"  {kind}: {uri}")
-    answer(f"  connect with: podgate connect {pod['name']}")
+    credentials = (pod["credentials"] or {}).items()
+    ways = {level: f"user {each['user']}, password {each['password']}" for level, each in credentials}
+    for name, way in (ways | (pod["uris"] or {})).items():  # a URI holds its level's user and password
+        answer(f"  {name}: {way}")
+    if pod["access"] == "public":
+        answer(f"  connect with: podgate connect {pod['name']}")
+    else:
+        cure = f"make an open one: podgate pod create NAME --template {pod['template']} --access public"
+        talk(f"Nobody can connect to it yet, since signing in is not built and its access is {pod['access']}; {cure}")
 
 
 def _ask_for(name: str, action: str, until: str, timeout: float, as_json: bool) -> None:

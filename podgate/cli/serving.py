@@ -22,6 +22,10 @@ Drain = Annotated[float, typer.Option("--drain", min=0, help="Seconds open links
 PublicPort = Annotated[
     int | None, typer.Option("--public-port", help="The port people use, if a balancer changes it.", min=1, max=65535)
 ]
+Certificate = Annotated[
+    Path | None, typer.Option("--certificate", help="PEM, the leaf first. [default: signed by the local authority]")
+]
+Key = Annotated[Path | None, typer.Option("--key", help="PEM, not readable by others.")]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -41,9 +45,7 @@ def serve(
 
 
 def gateway(
-    routes: Annotated[Path | None, typer.Option("--routes", help="A TOML file of [[route]] tables, watched.")] = None,
-    certificate: Annotated[Path | None, typer.Option("--certificate", help="PEM, the leaf first.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="PEM, not readable by others.")] = None,
+    routes: Annotated[Path | None, typer.Option("--routes", help="A TOML file of route tables, watched.")] = None,
     home: Home = None,
     domain: Domain = DEFAULT_DOMAIN,
     listen: Listen = DEFAULT_LISTEN,
@@ -51,12 +53,14 @@ def gateway(
     workers: Workers = CORES,
     drain: Drain = 30.0,
     public_port: PublicPort = None,
+    certificate: Certificate = None,
+    key: Key = None,
 ) -> None:
     """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
     from podgate import serving
 
-    place = serving.Place(_home(home), domain, listen, http_listen, workers, drain, public_port)
-    serving.gateway(place, routes, certificate, key)
+    place = serving.Place(_home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key)
+    serving.gateway(place, routes)
 
 
 def controller(

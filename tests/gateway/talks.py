@@ -43,7 +43,7 @@ def ask_postgres(peer: TlsPeer) -> Answer:
     return Answer(fields["C"], f"{fields['M']} {fields.get('H', '')}")
 
 
-def ask_http(peer: TlsPeer, request: bytes = head("any")) -> Answer:  # noqa: B008
+def ask_http(peer: TlsPeer, request: bytes = head("any")) -> Answer:
     peer.send(request)
     return http_answer(peer.receive_to_end()[0])
 

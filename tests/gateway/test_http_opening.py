@@ -90,6 +90,17 @@ def test_a_request_that_cannot_be_read_is_answered_and_goes_nowhere(
     assert server.accepted == 0
 
 
+def test_a_head_in_the_smallest_records_is_not_read_anew_for_each(leaf: Leaf, ca: trustme.CA) -> None:
+    budget = 6.0  # seconds; read anew for each record it took more than 15
+    with upstream(answer_http) as server, running([leaf], Options(opening_budget=budget, drain=0)) as gateway:
+        gateway.route("web", "http", server.address)
+        client = tls_to(gateway.port, trusting(ca), "web.pods.test")
+        endless = b"GET / HTTP/1.1\r\nHost: web.pods.test\r\nCookie: ".ljust(LARGEST_HEAD, b"x")
+        client.socket.sendall(b"".join(client.records(endless[at : at + 1]) for at in range(len(endless))))
+        assert client.receive_to_end()[0].startswith(b"HTTP/1.1 400 ")
+        client.close()
+
+
 def test_a_browser_gets_a_page_and_a_program_a_problem(gateway: Running, ca: trustme.CA) -> None:
     for accept, kind in (("text/html,*/*", b"text/html"), ("application/json", b"application/problem+json")):
         client = tls_to(gateway.port, trusting(ca), "nobody.pods.test")

@@ -223,19 +223,19 @@ def test_a_client_that_resets_has_its_upstream_reset(rig: Rig) -> None:
     assert ends.link.closed == "client went away"
 
 
-def test_a_client_that_resets_while_the_upstream_does_not_read_loses_nothing_it_had_sent(rig: Rig) -> None:
+def test_what_was_read_of_a_client_that_resets_is_delivered_to_a_slow_upstream(rig: Rig) -> None:
     ends = rig.prepare()
     pending = fill(ends.link.upstream)
     rig.relay.add(ends.link)
-    ends.client.send(pattern(48 * 1024))  # a part in the link, the rest not read yet, all of it with the gateway
+    ends.client.send(pattern(48 * 1024))
     rig.settle()
     assert ends.link.up
     ends.client.reset()
-    ends.upstream.sendall(b"nobody takes this answer")  # the write that fails must not hide what there is to read
+    ends.upstream.sendall(b"nobody takes this answer")  # by this write the relay learns of the reset
     rig.settle()
     data, clean = read_to_end(ends.upstream)
-    assert (len(data), clean) == (pending + 48 * 1024, False)
-    assert data == pattern(pending) + pattern(48 * 1024)
+    assert data[pending:] == pattern(48 * 1024)
+    assert not clean
 
 
 def test_what_a_client_sends_after_all_is_over_is_dropped_and_then_the_link_ends(rig: Rig) -> None:
@@ -274,7 +274,7 @@ class Faulty(Link):
 
     stumbled = False
 
-    @property  # type: ignore[override]
+    @property
     def received(self) -> int:
         if not self.stumbled:
             self.stumbled = True

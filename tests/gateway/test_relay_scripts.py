@@ -60,7 +60,8 @@ class Play:
             client.end() if what == "goodbye" else client.socket.shutdown(socket.SHUT_WR)
         elif what in ("end", "close") and not self.upstream_ended:
             self.upstream_ended = what
-            upstream.shutdown(socket.SHUT_WR) if what == "end" else upstream.close()
+            with contextlib.suppress(OSError):  # a vanished client may have had it reset by now
+                upstream.shutdown(socket.SHUT_WR) if what == "end" else upstream.close()
 
     @staticmethod
     def _exactly(upstream: socket.socket, size: int) -> bytes:
@@ -72,7 +73,7 @@ class Play:
         return bytes(parts)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(version=st.sampled_from(VERSIONS), unix=st.booleans(), script=st.lists(steps, max_size=14))
 def test_whatever_the_ends_do_bytes_arrive_whole_and_ends_as_what_they_were(
     rig: Rig, version: ssl.TLSVersion, unix: bool, script: list[Step]

@@ -1,6 +1,7 @@
 """A home with a running process runtime, and templates of a few lines made for a test."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -133,3 +134,8 @@ def processes_with(mark: str) -> list[int]:
         if mark in arguments and int(entry.name) != os.getpid():
             found.append(int(entry.name))
     return found
+
+
+def a_mark() -> str:
+    """Make an argument by which a test finds its own processes: a time no other sleeps."""
+    return f"{100000 + secrets.randbelow(10**6)}.{secrets.randbelow(10**6)}"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import signal
 import socket
 import stat
@@ -17,7 +16,7 @@ from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
-from tests.controller.runtimes.homes import Living, life, new_home, only_life, processes_with
+from tests.controller.runtimes.homes import Living, a_mark, life, new_home, only_life, processes_with
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
 
@@ -37,11 +36,6 @@ async def living() -> AsyncIterator[Living]:
 def make_full_file(path: Path) -> None:
     path.parent.mkdir(parents=True)
     os.mknod(path, 0o600 | stat.S_IFCHR, Path("/dev/full").stat().st_rdev)
-
-
-def a_mark() -> str:
-    """Make an argument by which a test finds its own processes: a time no other sleeps."""
-    return f"{100000 + secrets.randbelow(10**6)}.{secrets.randbelow(10**6)}"
 
 
 async def test_an_exit_is_told_with_status_and_last_line(living: Living) -> None:

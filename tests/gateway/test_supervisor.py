@@ -1,0 +1,238 @@
+"""The supervisor with real workers and a source in the test's hand: what it acknowledges, and when."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from certs.leaf import Leaf
+from gateway import lastgood
+from gateway.leaves import FileLeaves
+from gateway.options import Options
+from gateway.sources import Documents
+from gateway.supervisor import Plan, Supervisor
+from router.access import AccessLevel
+from router.model import Protocol, Route, parse_address
+from router.snapshot import Rejected, Routes, Version, delta_document, snapshot_document
+from router.table import RouteTable
+from tests.gateway.process import echo_once
+from tests.peers import DEADLINE, Upstream, tls_to, trusting, write_leaf
+
+HOST, BAD = "echo.pods.test", {"host": "bad.pods.test", "protocol": "gopher"}
+
+
+class Told:
+    """A source that says what a test tells it to, over as many streams as a test begins."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[tuple[Version, list[str]]] = []
+        self.followers = 0
+        self.away = False
+        self._changed = trio.Event()
+        self._streams: list[trio.MemoryReceiveChannel[object]] = []
+        self._pending: list[object] = []
+        self._cut = trio.Event()
+
+    async def follow(self, documents: Documents) -> None:
+        self.followers += 1
+        self._beat()
+        if self.away:
+            raise OSError("away")
+        cut = self._cut
+        while not cut.is_set():
+            while self._pending:
+                await documents.send(self._pending.pop(0))
+            with trio.move_on_after(0.01):
+                await cut.wait()
+
+    async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
+        if self.away:
+            raise OSError("away")
+        self.acknowledged.append((version, [item.host for item in rejected]))
+        self._beat()
+
+    def reload(self) -> None:
+        return
+
+    def say(self, document: object) -> None:
+        self._pending.append(document)
+
+    def cut(self) -> None:
+        """End the stream that is open; the supervisor begins another."""
+        self._cut.set()
+        self._cut = trio.Event()
+
+    async def until_acknowledged(self, version: Version, times: int = 1) -> list[str]:
+        """Wait for an acknowledgement; give the hosts it tells as rejected."""
+        with trio.fail_after(DEADLINE):
+            while [told for told, _ in self.acknowledged].count(version) < times:
+                await self._changed.wait()
+        return next(hosts for told, hosts in reversed(self.acknowledged) if told == version)
+
+    async def until_followed(self, times: int) -> None:
+        with trio.fail_after(DEADLINE):
+            while self.followers < times:
+                await self._changed.wait()
+
+    def _beat(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def route(host: str, upstream: Upstream) -> Route:
+    return Route(host, Protocol.TCP, (parse_address(upstream.address),), AccessLevel.PUBLIC)
+
+
+def snapshot(number: int, routes: Iterable[Route] = (), epoch: str = "one") -> dict[str, object]:
+    return snapshot_document(Version(epoch, number), routes)
+
+
+@asynccontextmanager
+async def supervising(source: Told, directory: Path, leaf: Leaf, workers: int = 1) -> AsyncIterator[Supervisor]:
+    leaves = FileLeaves(*write_leaf(leaf, directory))
+    plan = Plan((("127.0.0.1", 0),), workers, Options(drain=0.0), directory / "kept" / "routes.json")
+    supervisor = Supervisor(plan, source, leaves)
+    with trio.fail_after(2 * DEADLINE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.run)
+            try:
+                yield supervisor
+            finally:
+                supervisor.drain()
+
+
+async def echoes(supervisor: Supervisor, ca: trustme.CA, host: str = HOST) -> None:
+    def go() -> None:
+        client = tls_to(int(supervisor.addresses[0][1]), trusting(ca), host)
+        echo_once(client)
+        client.close()
+
+    await trio.to_thread.run_sync(go)
+
+
+async def test_a_version_is_acknowledged_when_the_workers_run_it(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
+) -> None:
+    source = Told()
+    async with supervising(source, tmp_path, leaf, workers=2) as supervisor:
+        source.say(snapshot(7, [route(HOST, echoing)]))
+        assert await source.until_acknowledged(Version("one", 7)) == []
+        await echoes(supervisor, ca)
+        source.say(delta_document(Version("one", 8), [route("new.pods.test", echoing)], []))
+        await source.until_acknowledged(Version("one", 8))
+        await echoes(supervisor, ca, "new.pods.test")
+
+
+async def test_a_rejected_route_is_told_with_the_version_that_brought_it(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
+) -> None:
+    source = Told()
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        document = snapshot(1, [route(HOST, echoing)])
+        source.say({**document, "routes": [BAD, route(HOST, echoing).to_document()]})
+        assert await source.until_acknowledged(Version("one", 1)) == ["bad.pods.test"]
+        await echoes(supervisor, ca)
+        source.say(delta_document(Version("one", 2), [route("bad.pods.test", echoing)], []))
+        assert await source.until_acknowledged(Version("one", 2)) == []
+        await echoes(supervisor, ca, "bad.pods.test")
+
+
+async def test_a_worker_that_lags_holds_the_acknowledgement_back(tmp_path: Path, leaf: Leaf, echoing: Upstream) -> None:
+    source = Told()
+    async with supervising(source, tmp_path, leaf, workers=2) as supervisor:
+        source.say(snapshot(1))
+        await source.until_acknowledged(Version("one", 1))
+        slow = supervisor.workers[1]
+        os.kill(slow, signal.SIGSTOP)
+        try:
+            for number in range(2, 1000):  # more than wait for it: it gets a snapshot instead
+                source.say(delta_document(Version("one", number), [route(f"h{number}.pods.test", echoing)], []))
+            source.say(delta_document(Version("one", 1000), [route("last.pods.test", echoing)], []))
+            with trio.move_on_after(0.5) as window:  # a measuring window: nothing is acknowledged for so long
+                await source.until_acknowledged(Version("one", 1000))
+            assert window.cancelled_caught
+            assert source.acknowledged[-1][0].number < 1000
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        await source.until_acknowledged(Version("one", 1000))
+        assert supervisor.workers[1] == slow
+
+
+async def test_a_stream_that_begins_anew_is_told_again(tmp_path: Path, leaf: Leaf) -> None:
+    """The controller forgets a gateway whose stream has ended."""
+    source = Told()
+    async with supervising(source, tmp_path, leaf):
+        source.say(snapshot(3))
+        await source.until_acknowledged(Version("one", 3))
+        source.cut()
+        await source.until_followed(2)
+        source.say(snapshot(3))
+        await source.until_acknowledged(Version("one", 3), times=2)
+
+
+@pytest.mark.parametrize("document", [{"kind": "delta", "epoch": "one", "version": 9, "put": [], "remove": []}, [], 1])
+async def test_a_document_that_cannot_follow_makes_it_ask_for_a_new_snapshot(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream, document: object
+) -> None:
+    source = Told()
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        source.say(snapshot(1, [route(HOST, echoing)]))
+        await source.until_acknowledged(Version("one", 1))
+        source.say(document)
+        await source.until_followed(2)
+        await echoes(supervisor, ca)  # the table before stays in force
+        source.say(snapshot(1, [route("new.pods.test", echoing)], epoch="two"))
+        await source.until_acknowledged(Version("two", 1))
+        await echoes(supervisor, ca, "new.pods.test")
+
+
+async def test_a_replaced_worker_runs_the_current_table_before_it_is_counted(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
+) -> None:
+    source = Told()
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        source.say(snapshot(1))
+        await source.until_acknowledged(Version("one", 1))
+        (victim,) = supervisor.workers
+        os.kill(victim, signal.SIGKILL)
+        source.say(delta_document(Version("one", 2), [route(HOST, echoing)], []))
+        await source.until_acknowledged(Version("one", 2))
+        await echoes(supervisor, ca)
+        assert supervisor.workers != [victim]
+
+
+async def test_while_the_source_is_away_the_last_good_table_is_served(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = tmp_path / "kept" / "routes.json"
+    lastgood.save(kept, Routes(Version("old", 4), RouteTable([route(HOST, echoing)])))
+    source = Told()
+    source.away = True
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        await supervisor.ready.wait()
+        await echoes(supervisor, ca)
+        await source.until_followed(8)
+        assert caplog.text.count("going on with version 4") == 1  # an outage is one line of the log
+        assert caplog.text.count("could not be acknowledged") <= 1
+        source.away = False
+        source.say(snapshot(1, [route("new.pods.test", echoing)], epoch="two"))
+        await source.until_acknowledged(Version("two", 1))
+        await echoes(supervisor, ca, "new.pods.test")
+
+
+async def test_a_damaged_last_good_table_is_no_obstacle(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
+) -> None:
+    kept = tmp_path / "kept" / "routes.json"
+    kept.parent.mkdir()
+    kept.write_text('{"kind": "snapshot", "epo')
+    source = Told()
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        source.say(snapshot(1, [route(HOST, echoing)]))
+        await source.until_acknowledged(Version("one", 1))
+        await echoes(supervisor, ca)
