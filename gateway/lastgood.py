@@ -18,7 +18,7 @@ def save(path: Path, routes: Routes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(snapshot_document(routes.version, routes.table), file)
+                json.dump(snapshot_document(routes.version, routes.table, routes.table.quarantined), file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(path)

@@ -16,6 +16,7 @@ class Options:
     stall: float = 600.0  # one side does not take what the other sent
     drain: float = 30.0  # grace for open links at shutdown
     most_openings: int = 1024  # of one worker at once
+    most_openings_of_address: int = 512  # the same from one client address: one stranger cannot shut all others out
 
     def to_document(self) -> dict[str, Any]:
         """Give the JSON form; `Options(**document)` reads it back."""

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import socket
+from collections import Counter
 
 import trio
 
@@ -30,6 +31,7 @@ class Server:
         self._listeners = listeners
         self._accepting = trio.CancelScope()
         self._openings = 0
+        self._openings_of: Counter[str] = Counter()  # by client address
         self._most_links = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE) // 2
         self._complained = -COMPLAINT_PAUSE
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -72,24 +74,31 @@ class Server:
                         self._shed(listener)
                     continue  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
                 client.setblocking(False)
-                if self._is_full():
+                if self._is_full(address[0]):
                     client.close()
                     continue
-                openings.start_soon(self._serve, client, _text(address))
+                self._openings += 1
+                self._openings_of[address[0]] += 1
+                openings.start_soon(self._serve, client, address)
 
-    async def _serve(self, client: socket.socket, address: str) -> None:
-        self._openings += 1
+    async def _serve(self, client: socket.socket, address: tuple[str, int]) -> None:
         try:
-            await Connection(self._services, client, address).serve()
+            await Connection(self._services, client, _text(address)).serve()
         finally:
             self._openings -= 1
+            self._openings_of[address[0]] -= 1
+            if not self._openings_of[address[0]]:
+                del self._openings_of[address[0]]
 
-    def _is_full(self) -> bool:
-        links = self._services.relay.count()
-        if self._openings < self._services.options.most_openings and links + self._openings < self._most_links:
-            return False
-        self._complain("full: %d links and %d openings; closing new connections", links, self._openings)
-        return True
+    def _is_full(self, host: str) -> bool:
+        options, links = self._services.options, self._services.relay.count()
+        if self._openings >= options.most_openings or links + self._openings >= self._most_links:
+            self._complain("full: %d links and %d openings; closing new connections", links, self._openings)
+            return True
+        if self._openings_of[host] >= options.most_openings_of_address:
+            self._complain("%s has %d openings; closing its new connections", host, self._openings_of[host])
+            return True
+        return False
 
     def _shed(self, listener: socket.socket) -> None:
         """Out of descriptors: spend the spare one to take the client off the queue and close it."""
@@ -108,7 +117,7 @@ class Server:
             log.error(text, *values)
 
 
-def _text(address: tuple[object, ...]) -> str:
-    """Write a client's address as the log has it."""
+def _text(address: tuple[str, int]) -> str:
+    """Write a client's address as the log has it; one of IPv6 has two more parts."""
     host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

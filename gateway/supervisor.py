@@ -80,6 +80,8 @@ class Supervisor:
                 for index in range(self._plan.workers):
                     keeping.start_soon(self._keep_worker, index)
             nursery.cancel_scope.cancel()
+        if self._changed.is_set():
+            lastgood.save(self._plan.keep, self._routes)
 
     def drain(self) -> None:
         """Stop accepting; `run` returns when the workers' links have ended or their grace period is over."""
@@ -128,8 +130,8 @@ class Supervisor:
         """Judge a document and pass it on. Raises InvalidDocument; the source is then followed from a new snapshot."""
         is_snapshot = isinstance(document, dict) and document.get("kind") == "snapshot"
         self._routes = advance(self._routes, document)
-        known = {} if is_snapshot else self._rejected
-        self._rejected = {host: why for host, why in known.items() if self._routes.table.find(host) is None}
+        quarantined = self._routes.table.quarantined
+        self._rejected = {host: why for host, why in self._rejected.items() if host in quarantined}
         for host, reason in self._routes.rejected:
             log.error("route %s refused: %s", host, reason)
             self._rejected[host] = reason
@@ -145,7 +147,9 @@ class Supervisor:
         self._running.set()
 
     def _snapshot(self) -> bytes:
-        return encode({"kind": "routes", "document": snapshot_document(self._routes.version, self._routes.table)})
+        table = self._routes.table
+        document = snapshot_document(self._routes.version, table, table.quarantined)
+        return encode({"kind": "routes", "document": document})
 
     async def _acknowledge(self) -> None:
         away = False
@@ -235,7 +239,10 @@ class Supervisor:
 
     async def _run_worker(self, index: int) -> str:
         async with trio.open_nursery() as nursery:
-            worker = await WorkerProcess.start(self._sockets[index], self._plan.options, self._snapshot)
+            try:
+                worker = await WorkerProcess.start(self._sockets[index], self._plan.options, self._snapshot)
+            except OSError as error:  # out of processes, memory or descriptors: perhaps not for long
+                return f"not started: {error.strerror}"
             self._workers[index] = worker
             worker.post_leaf(self._leaves.default(), default=True)
             worker.post_routes(self._snapshot())

@@ -44,7 +44,7 @@ async def dial(route: Route, connect_timeout: float) -> socket.socket:
 def real_socket(path: str) -> Iterator[str]:
     """Give a name to connect to that is the very socket at `path`, never what a link there leads to. Raises OSError.
 
-    A pod owns the directory of its socket: a link put in its place would make the gateway, often root, connect anywhere.
+    A pod owns the directory of its socket: a link in its place would make the gateway, often root, connect anywhere.
     """
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -97,7 +97,9 @@ async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, 
             else:
                 await writable(upstream)
                 error = upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if error:
+                if error or upstream.getsockname() == upstream.getpeername():
+                    # The latter: a port nobody listens on, drawn by the kernel as our own (TCP simultaneous open).
+                    error = error or errno.ECONNREFUSED
                     raise OSError(error, os.strerror(error)) from None
     except BaseException:
         upstream.close()

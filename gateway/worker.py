@@ -22,13 +22,11 @@ from gateway.options import Options
 from gateway.relay import Limits, Relay
 from gateway.server import Server
 from gateway.tls import Contexts
-from router.snapshot import Routes, advance
+from router.snapshot import NO_VERSION, Routes, advance
 
 log = logging.getLogger("podgate.worker")
 
-SWITCH_INTERVAL = (
-    0.0002  # seconds until a busy thread lets the other run; Python's default of 5 ms is felt in every p99
-)
+SWITCH_INTERVAL = 0.0002  # seconds until a busy thread lets the other run; Python's 5 ms are felt in every p99
 
 
 class Worker:
@@ -37,7 +35,8 @@ class Worker:
     def __init__(self, channel: Channel, listeners: list[socket.socket], options: Options) -> None:
         """Prepare; nothing is accepted before the first routes have come."""
         self._channel = channel
-        self._outgoing, self._to_send = trio.open_memory_channel[dict[str, object]](1000)
+        self._wanted: list[str] = []  # hosts whose leaf is to be asked for
+        self._news = trio.Event()
         self._routes = Routes()
         self._have_routes = trio.Event()
         limits = Limits(idle=options.idle, linger=options.linger, stall=options.stall)
@@ -79,9 +78,8 @@ class Worker:
         else:
             self._routes = advance(self._routes, document)
         self._services.routes = self._routes.table
-        version = self._routes.version
-        self._outgoing.send_nowait({"kind": "running", "epoch": version.epoch, "version": version.number})
         self._have_routes.set()
+        self._news.set()
 
     def _take_leaf(self, document: dict[str, str]) -> None:
         leaf = Leaf.from_pem(document["chain"].encode(), document["key"].encode())
@@ -89,12 +87,21 @@ class Worker:
             self._services.contexts.forget(old)
 
     def _want(self, host: str) -> None:
-        self._outgoing.send_nowait({"kind": "want", "host": host})
+        self._wanted.append(host)
+        self._news.set()
 
     async def _send(self) -> None:
-        async for document in self._to_send:
+        """Tell what is new: only the last version counts, however slowly the supervisor listens."""
+        told = NO_VERSION
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
             try:
-                await self._channel.send(document)
+                while self._wanted:
+                    await self._channel.send({"kind": "want", "host": self._wanted.pop()})
+                if self._routes.version != told:
+                    told = self._routes.version
+                    await self._channel.send({"kind": "running", "epoch": told.epoch, "version": told.number})
             except trio.BrokenResourceError:
                 return  # the supervisor is gone; the receiving side ends this worker
 

@@ -1,11 +1,11 @@
 """The documents in which routes travel from a controller to its gateways.
 
-    {"kind": "snapshot", "epoch": "…", "version": 7, "routes": [{…}, …]}
+    {"kind": "snapshot", "epoch": "…", "version": 7, "routes": [{…}, …], "quarantined": ["host", …]}
     {"kind": "delta", "epoch": "…", "version": 8, "put": [{…}], "remove": ["host", …]}
 
 An epoch is one life of the publisher. Within it versions rise by one with each delta; a snapshot starts anew. Each
 route is judged alone: one that cannot be used is quarantined (it has no route until it is mended, the closed side
-to err on) and reported, and the others live.
+to err on) and reported, and the others live. A gateway that passes a snapshot on passes on what it quarantined.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,10 +47,16 @@ class Routes:
     rejected: tuple[Rejected, ...] = ()
 
 
-def snapshot_document(version: Version, routes: Iterable[Route]) -> dict[str, object]:
+def snapshot_document(version: Version, routes: Iterable[Route], quarantined: Iterable[str] = ()) -> dict[str, object]:
     """Make the document of a whole table."""
     documents = [route.to_document() for route in routes]
-    return {"kind": "snapshot", "epoch": version.epoch, "version": version.number, "routes": documents}
+    return {
+        "kind": "snapshot",
+        "epoch": version.epoch,
+        "version": version.number,
+        "routes": documents,
+        "quarantined": sorted(quarantined),
+    }
 
 
 def delta_document(version: Version, put: Iterable[Route], remove: Iterable[str]) -> dict[str, object]:
@@ -75,15 +81,16 @@ def advance(current: Routes, document: object) -> Routes:
     version = _version(document)
     if document.get("kind") == "snapshot":
         good, rejected = judge(_list(document, "routes"))
-        return Routes(version, RouteTable(good.values()), tuple(rejected))
+        before = [_host(host) for host in _list(document, "quarantined")] if "quarantined" in document else []
+        return Routes(version, RouteTable(good.values(), [*before, *_hosts(rejected)]), tuple(rejected))
     if document.get("kind") != "delta":
         raise InvalidDocument(f"routes: kind: expected 'snapshot' or 'delta', got {document.get('kind')!r}")
     expected = Version(current.version.epoch, current.version.number + 1)
     if version != expected:
         raise InvalidDocument(f"routes: delta {version} does not follow {current.version}")
     good, rejected = judge(_list(document, "put"))
-    remove = [_removed(host) for host in _list(document, "remove")] + [item.host for item in rejected]
-    return Routes(version, current.table.changed(good.values(), remove), tuple(rejected))
+    remove = [_host(host) for host in _list(document, "remove")]
+    return Routes(version, current.table.changed(good.values(), remove, _hosts(rejected)), tuple(rejected))
 
 
 def judge(documents: Iterable[object]) -> tuple[dict[str, Route], list[Rejected]]:
@@ -115,14 +122,19 @@ def _version(document: Mapping[str, object]) -> Version:
     return Version(epoch, number)
 
 
-def _removed(host: object) -> str:
-    """Read a host to remove; one that cannot be read would leave a route open, so nothing of its document is used."""
+def _host(host: object) -> str:
+    """Read a host to close; one that cannot be read would leave a route open, so nothing of its document is used."""
     if not isinstance(host, str):
         raise InvalidDocument(f"routes: remove: expected host names, got {type(host).__name__}")
     try:
         return check_pattern(host)
     except InvalidName as error:
         raise InvalidDocument(f"routes: remove: {error}") from error
+
+
+def _hosts(rejected: Iterable[Rejected]) -> list[str]:
+    """Give the hosts among what was rejected; an unreadable one is named by its place, which is none."""
+    return [item.host for item in rejected if " " not in item.host]
 
 
 def _list(document: Mapping[str, object], key: str) -> list[object]:

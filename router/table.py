@@ -11,19 +11,26 @@ from router.model import Route
 
 
 class RouteTable:
-    """Routes by host: an exact name first, then the one-label wildcard that covers it."""
+    """Routes by host: an exact name first, then the one-label wildcard that covers it.
 
-    __slots__ = ("_routes",)
+    A quarantined host has no route, not even the wildcard's: what its own would have forbidden is not known.
+    """
 
-    def __init__(self, routes: Iterable[Route] = ()) -> None:
-        self._routes = {route.host: route for route in routes}
+    __slots__ = ("_routes", "quarantined")
+
+    def __init__(self, routes: Iterable[Route] = (), quarantined: Iterable[str] = ()) -> None:
+        self.quarantined = frozenset(quarantined)
+        self._routes: dict[str, Route | None] = {route.host: route for route in routes}
+        self._routes.update(dict.fromkeys(self.quarantined))
 
     def find(self, host: str) -> Route | None:
         """Find the route of `host`, given in normal form (`hostname.normalise`)."""
-        route = self._routes.get(host)
-        return route if route is not None else self._routes.get(wildcard_of(host))
+        try:
+            return self._routes[host]
+        except KeyError:
+            return self._routes.get(wildcard_of(host))
 
-    def changed(self, put: Iterable[Route], remove: Iterable[str]) -> "RouteTable":
+    def changed(self, put: Iterable[Route], remove: Iterable[str], quarantine: Iterable[str] = ()) -> "RouteTable":
         """Make the table that has the routes of `put` instead of, or beside, its own, and none for `remove`."""
         table = RouteTable()
         table._routes = self._routes.copy()
@@ -31,13 +38,18 @@ class RouteTable:
             table._routes.pop(host, None)
         for route in put:
             table._routes[route.host] = route
+        table._routes.update(dict.fromkeys(quarantine))
+        suspects = self.quarantined.union(quarantine)
+        table.quarantined = frozenset(
+            host for host in suspects if host in table._routes and table._routes[host] is None
+        )
         return table
 
     def __iter__(self) -> Iterator[Route]:
-        return iter(self._routes.values())
+        return (route for route in self._routes.values() if route is not None)
 
     def __len__(self) -> int:
-        return len(self._routes)
+        return len(self._routes) - len(self.quarantined)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RouteTable) and self._routes == other._routes

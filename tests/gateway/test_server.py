@@ -159,6 +159,24 @@ def test_many_connections_leave_no_descriptor_behind(leaf: Leaf, ca: trustme.CA)
     assert descriptors() == before
 
 
+def test_one_address_cannot_have_all_openings(leaf: Leaf, ca: trustme.CA, caplog: pytest.LogCaptureFixture) -> None:
+    limits = Options(most_openings=5, most_openings_of_address=2, drain=0)
+    with upstream(echo) as server, running([leaf], limits) as gateway:
+        gateway.route(HOST, "tcp", server.address)
+        greedy = [
+            socket.create_connection(("127.0.0.1", gateway.port), source_address=("127.0.0.2", 0)) for _ in range(2)
+        ]
+        for client in greedy:
+            client.sendall(SSL_REQUEST)
+            assert client.recv(1) == b"S"  # it is in its opening
+        with socket.create_connection(place, source_address=source) as third:
+            assert read_to_end(third)[0] == b""
+        assert_serves(gateway, ca)
+        for client in greedy:
+            client.close()
+    assert "127.0.0.2 has 2 openings" in caplog.text
+
+
 def test_openings_beyond_the_limit_are_closed_and_the_others_go_on(
     leaf: Leaf, ca: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,7 +58,7 @@ def test_deltas_lead_to_the_table_of_a_new_snapshot(listed: list[Route], changed
 def test_a_bad_route_is_quarantined_alone() -> None:
     document = {"kind": "snapshot", "epoch": "e", "version": 1, "routes": [GOOD, BAD, 5, {"host": "c.x"}]}
     arrived = advance(Routes(), document)
-    assert arrived.table == RouteTable([route("good.x")])
+    assert arrived.table == RouteTable([route("good.x")], ["bad.x", "c.x"])
     assert [item.host for item in arrived.rejected] == ["bad.x", "route 3", "c.x"]
     assert arrived.rejected[0].reason.startswith("protocol: expected one of")
 
@@ -66,7 +66,7 @@ def test_a_bad_route_is_quarantined_alone() -> None:
 def test_a_bad_change_closes_the_route_it_is_about_and_no_other() -> None:
     before = at(1, route("bad.x"), route("other.x"))
     after = advance(before, {"kind": "delta", "epoch": "e", "version": 2, "put": [GOOD, BAD], "remove": []})
-    assert after.table == RouteTable([route("good.x"), route("other.x")])
+    assert after.table == RouteTable([route("good.x"), route("other.x")], ["bad.x"])
     assert [item.host for item in after.rejected] == ["bad.x"]
     assert before.table.find("bad.x") == route("bad.x")
 
@@ -167,3 +167,33 @@ def test_a_hundred_thousand_routes_load_and_one_changes() -> None:
     assert changed.table.find("pod-6.pods.localhost") is None
     assert changed.table.find("pod-99999.pods.localhost") == many[-1]
     assert loaded.table.find("pod-5.pods.localhost") == many[5]
+
+
+def test_a_quarantined_host_is_not_served_by_the_wildcard_that_covers_it() -> None:
+    before = at(1, route("bad.x"), route("*.x"))
+    after = advance(before, {"kind": "delta", "epoch": "e", "version": 2, "put": [BAD], "remove": []})
+    assert after.table.find("bad.x") is None
+    assert after.table.find("other.x") == route("*.x")
+
+
+def test_a_snapshot_that_is_passed_on_keeps_what_was_quarantined() -> None:
+    first = advance(Routes(), {"kind": "snapshot", "epoch": "e", "version": 1, "routes": [GOOD, BAD]})
+    passed_on = json.loads(json.dumps(snapshot_document(first.version, first.table, first.table.quarantined)))
+    assert advance(Routes(), passed_on).table == first.table
+    assert first.table.quarantined == {"bad.x"}
+
+
+def test_a_quarantined_host_is_free_again_when_it_is_removed() -> None:
+    first = advance(
+        Routes(), {"kind": "snapshot", "epoch": "e", "version": 1, "routes": [BAD, route("*.x").to_document()]}
+    )
+    after = advance(first, {"kind": "delta", "epoch": "e", "version": 2, "put": [], "remove": ["bad.x"]})
+    assert after.table.find("bad.x") == route("*.x")
+    assert (after.table.quarantined, len(after.table)) == (frozenset(), 1)
+
+
+@pytest.mark.parametrize("quarantined", [5, [5], ["bad..x"]])
+def test_what_a_snapshot_has_quarantined_must_be_readable(quarantined: object) -> None:
+    document = {"kind": "snapshot", "epoch": "e", "version": 1, "routes": [], "quarantined": quarantined}
+    with pytest.raises(InvalidDocument):
+        advance(Routes(), document)

@@ -99,7 +99,7 @@ async def test_waiting_for_routed_needs_the_word_of_every_gateway(api: Api) -> N
     await api.create()
     answer = await api.admin.get("/v1/pods/mydb/wait?timeout=0.2")
     assert answer.status_code == 504
-    assert "not every gateway" in answer.json()["detail"]
+    assert answer.json()["detail"].startswith("pod 'mydb' is available, but not every gateway leads to it yet")
     async with trio.open_nursery() as nursery:
         await nursery.start(follow, api, "one")
         answer = await api.admin.get("/v1/pods/mydb/wait?timeout=5")

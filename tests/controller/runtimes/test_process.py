@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from controller.runtimes import Launch, RuntimeFailure, Stage
+from controller.runtimes.cache import Cache
 from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
@@ -53,7 +55,9 @@ async def test_a_pod_gets_its_own_environment_and_nothing_of_ours(
     living: Living, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PODGATE_TOKEN", "of the controller")
-    await living.run_to_end("p1", "env", env_COLOUR="red", env_POD_DATA="/elsewhere", env_LANG="de_DE.UTF-8")
+    await living.run_to_end(
+        "p1", "env", env_COLOUR="red", env_POD_DATA="/elsewhere", env_LANG="de_DE.UTF-8", env_PYTHONUNBUFFERED=""
+    )
     env = dict(line.split("=", 1) for line in (await living.log("p1")).splitlines())
     pod = living.home / "pods" / "p1"
     assert env.pop("PWD") == str(pod / "data")
@@ -62,6 +66,7 @@ async def test_a_pod_gets_its_own_environment_and_nothing_of_ours(
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(pod / "data"),
         "LANG": "de_DE.UTF-8",
+        "PYTHONUNBUFFERED": "",
         "COLOUR": "red",
         "PARAM_COMMAND": "env",
         "PARAM_DIRECTORY": "",
@@ -305,10 +310,29 @@ async def test_a_home_too_deep_for_a_socket_is_refused(living: Living) -> None:
 
 
 @root_only
-async def test_a_home_pods_users_cannot_enter_is_refused(living: Living) -> None:
+async def test_a_home_pods_users_cannot_enter_is_told_at_the_start_and_in_the_pods_log(
+    living: Living, caplog: pytest.LogCaptureFixture
+) -> None:
     closed = living.home / "closed"
     (closed / "home").mkdir(parents=True)
     closed.chmod(0o700)
     (closed / "home").chmod(0o711)
-    with pytest.raises(RuntimeFailure, match=f"cannot enter {closed}; run 'chmod o\\+x {closed}'"):
-        await ProcessRuntime(closed / "home", load_templates()).launch(Launch("p1", 1, "my-pod", "web", 1))
+    reason = f"cannot enter {closed}; run 'chmod o+x {closed}' or choose another home (--home or PODGATE_HOME)"
+    async with life(closed / "home") as other:
+        await trio.testing.wait_all_tasks_blocked()
+        assert reason in caplog.text
+        with pytest.raises(RuntimeFailure, match="cannot enter"):
+            await other.launch("p1")
+        assert reason in await other.log("p1")
+
+
+async def test_what_preparing_the_software_wrote_is_in_the_pods_log(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> Path:
+        raise RuntimeFailure("preparing the software failed: no room", b"copying\nno room\n")
+
+    monkeypatch.setattr(Cache, "prepared", fail)
+    with pytest.raises(RuntimeFailure, match="no room"):
+        await living.launch("p1", "postgres")
+    assert await living.log("p1") == "copying\nno room\npodgate: preparing the software failed: no room\n"

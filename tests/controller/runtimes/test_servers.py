@@ -159,9 +159,17 @@ async def test_a_graph_pod_over_bolt(living: Living) -> None:
             driver.execute_query("CREATE (:Hat {name: 'bowler'})", database_="graph")
             return driver.execute_query("MATCH (h:Hat) RETURN h.name AS name", database_="graph").records[0].values()
 
+    def fail(query: str) -> None:
+        with neo4j.GraphDatabase.driver(f"bolt://{seen.upstreams['']}", auth=("root", SECRETS["owner"])) as driver:
+            driver.execute_query(query, database_="graph")
+
     assert await trio.to_thread.run_sync(ask, SECRETS["owner"]) == ["bowler"]
     with pytest.raises(neo4j.exceptions.ClientError):
         await trio.to_thread.run_sync(ask, "not the password")
+    with pytest.raises(neo4j.exceptions.ClientError, match="'hat' not defined"):
+        await trio.to_thread.run_sync(fail, "MATCH (h:Hat) RETURN hat")
+    with pytest.raises(neo4j.exceptions.Neo4jError, match="file"):
+        await trio.to_thread.run_sync(fail, "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line")
     assert SECRETS["owner"] not in await living.log("p1")
     (server,) = processes_with(str(living.home))
     assert listeners_beyond_loopback(server) == []
@@ -211,11 +219,27 @@ async def test_a_web_pod_serves_a_directory(living: Living) -> None:
     assert get(upstream, "/.secret").status_code == 404
 
 
-async def test_a_web_pod_says_which_directory_it_cannot_read(living: Living) -> None:
-    await living.launch("p1", "web", directory=str(living.home / "nothing"))
-    message = (await living.until_exited("p1")).message
-    assert f"{living.home}/nothing is not there, or the pod's user may not read it" in message
-    assert "chmod o+rx" in message
+async def test_a_web_pod_says_which_directory_it_cannot_serve(living: Living) -> None:
+    (living.home / "file").touch()
+    for number, (path, reason) in enumerate(
+        [("nothing", "is not there"), ("file", "is not a directory"), ("nothing/below", "is not there")], 1
+    ):
+        await living.launch("p1", "web", generation=number, directory=str(living.home / path))
+        message = (await living.until_exited("p1", number)).message
+        assert f"directory: {living.home / path} {reason}; " in message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
+async def test_a_web_pod_says_what_keeps_it_from_its_directory(living: Living) -> None:
+    closed = living.home / "closed"
+    (closed / "site").mkdir(parents=True)
+    closed.chmod(0o700)
+    await living.launch("p1", "web", directory=str(closed / "site"))
+    assert f"run 'chmod o+x {closed}'" in (await living.until_exited("p1")).message
+    closed.chmod(0o711)
+    (closed / "site").chmod(0o711)
+    await living.launch("p1", "web", generation=2, directory=str(closed / "site"))
+    assert f"run 'chmod o+rx {closed}/site'" in (await living.until_exited("p1", 2)).message
 
 
 async def test_a_web_pod_runs_a_command(living: Living) -> None:

@@ -60,12 +60,14 @@ def test_trusting_prints_commands_and_changes_nothing(run: Run, authority: Autho
     assert "believes every certificate its key signs" in outcome.err
     found = run("ca", "trust", "--json").json()
     assert (found["trusted"], found["path"]) == (False, str(authority.path))
+    assert found["undo"].keys() == found["commands"].keys()
+    assert all(f"# undo: {command}\n" in outcome.out for command in found["undo"].values())
     # The answer is a script as it stands: comments and commands.
     subprocess.run(["sh", "-n"], input=outcome.out, text=True, check=True)
 
 
 def test_commands_quote_the_path() -> None:
-    assert all("'/home of/ca.pem'" in command for command in ca.ways(Path("/home of/ca.pem")).values())
+    assert all("'/home of/ca.pem'" in command for command, _undo in ca.ways(Path("/home of/ca.pem")).values())
 
 
 @pytest.fixture
@@ -89,6 +91,7 @@ def test_with_yes_the_systems_store_is_changed(run: Run, authority: Authority, s
     outcome = run("ca", "trust", "--yes")
     assert (outcome.code, outcome.out) == (0, "")
     assert "the system trusts the authority now" in outcome.err
+    assert "podgate.crt && sudo update-ca-certificates --fresh" in outcome.err
     assert (store / "updated").read_bytes() == authority.path.read_bytes()
     assert run("ca", "trust", "--yes", "--json").json()["trusted"] is True
 

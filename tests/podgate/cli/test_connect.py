@@ -19,7 +19,7 @@ from certs.authority import Authority
 from podgate.cli.connect import opening_of
 from podgate.cli.failure import Failure
 from tests.podgate.cli.conftest import Run
-from tests.podgate.cli.controller import Controller, pod
+from tests.podgate.cli.controller import Controller, pod, problem
 
 CA = Path("/home of/ca.pem")
 BOLT_HELLO = b"\x60\x60\xb0\x17"
@@ -169,12 +169,33 @@ def test_a_client_that_is_not_installed_is_told(
     assert run("connect", "raw").failed_with(sentence)
 
 
-@pytest.mark.parametrize("phase", ["stopped", "failed"])
-def test_a_pod_that_does_not_run_is_not_opened(run: Run, controller: Controller, phase: str) -> None:
-    controller.add(pod("mydb", phase=phase))
-    assert run("connect", "mydb").failed_with(f"mydb is {phase}; start it: podgate pod start mydb --wait")
-    assert run("connect", "mydb", "--print").code == 0
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({"phase": "stopped", "want": "off"}, "mydb is stopped; start it: podgate pod start mydb --wait"),
+        ({"phase": "failed", "message": "no space"}, "mydb failed: no space; see: podgate pod logs mydb"),
+    ],
+)
+def test_a_pod_that_does_not_run_is_not_opened(
+    run: Run, controller: Controller, state: dict[str, str], sentence: str
+) -> None:
+    controller.add(pod("mydb", routed=False, **state))
+    assert run("connect", "mydb").failed_with(sentence)
+    printed = run("connect", "mydb", "--print")
+    assert (printed.code, printed.out.count("\n")) == (0, 1)
+    assert printed.err.startswith(f"mydb is {state['phase']}; the command works when it is available")
     assert run("connect", "mydv").failed_with("there is no pod 'mydv'; did you mean mydb?")
+
+
+def test_a_pod_on_its_way_is_waited_for(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    controller.add(pod("mydb", phase="starting", routed=False))
+    controller.answers["GET /v1/pods/mydb/wait"] = [problem(504, "mydb is starting"), (200, pod("mydb"))]
+    assert run("connect", "mydb").code == 7
+    assert [call.partition("?")[0] for call, _ in controller.calls[1:]] == ["GET /v1/pods/mydb/wait"] * 2
 
 
 def test_web_pods_are_opened_in_the_browser(

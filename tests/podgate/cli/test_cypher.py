@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from neo4j.graph import Graph, Node
 from neo4j.time import Date
 
+from podgate.cli.bolt import changes
 from podgate.cli.cypher import plain, shown, statements
 from tests.podgate.cli.conftest import Run
 
@@ -58,6 +59,17 @@ def test_values_become_json_and_cells() -> None:
     assert plain(ada) == {"labels": ["Person"], "properties": {"name": "Ada", "born": "1815-12-10"}}
     assert plain([{"a": ada}, None, True, 1.5]) == [{"a": plain(ada)}, None, True, 1.5]
     assert [shown(value) for value in ("text", None, True, 1, [1, "a"])] == ["text", "null", "true", "1", '[1, "a"]']
+
+
+def test_counters_become_words() -> None:
+    counters = {
+        "nodes_created": 2,
+        "properties_set": 1,
+        "indexes_added": 1,
+        "labels_added": 0,
+        "_contains_updates": True,
+    }
+    assert changes(counters) == ["2 nodes created", "1 property set", "1 index added"]
 
 
 def test_relationships_and_paths_become_json() -> None:

@@ -118,9 +118,12 @@ def test_statements_from_standard_input_are_answered_as_tables(front: tuple[str,
 
 
 def test_statements_are_answered_as_json(front: tuple[str, Path]) -> None:
-    done = run(front, "UNWIND [1, 2] AS n RETURN n, [n, 'x'] AS both", "--json")
+    done = run(
+        front, "UNWIND [1, 2] AS n RETURN n, [n, 'x'] AS both; MATCH (n:Nobody) RETURN n; RETURN 3 AS m", "--json"
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == [{"n": 1, "both": [1, "x"]}, {"n": 2, "both": [2, "x"]}]
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert answers == [[{"n": 1, "both": [1, "x"]}, {"n": 2, "both": [2, "x"]}], [], [{"m": 3}]]
 
 
 def test_a_wrong_statement_ends_standard_input(front: tuple[str, Path]) -> None:
@@ -147,6 +150,20 @@ def test_the_prompt_on_a_terminal_goes_on_after_an_error(front: tuple[str, Path]
             ("SyntaxError", ""),
             ("cypher>", "RETURN 6 *\n7 AS answer;\n"),
             ("42", ""),
+            ("cypher>", "MATCH (n\n:Nobody) RETURN n;\n"),
+            ("no rows", ""),
+            ("cypher>", "CREATE (:Hat {colour: 'red'});\n"),
+            ("1 node created, 1 property set", ""),
+            ("cypher>", ":nonsense\n"),
+            (":nonsense is no command", ""),
+            ("cypher>", ":help\n"),
+            ("Ctrl-C   clear", ""),
+            ("cypher>", "MATCH (n\n"),
+            ("...>", "\x03"),
+            ("cypher>", "UNWIND range(1, 3000) AS a UNWIND range(1, 30000) AS b WITH a + b AS c RETURN max(c);\n"),
+            ("running", "\x03"),
+            ("cypher>", "RETURN 'still ' + 'here' AS answer;\n"),
+            ("still here", ""),
             ("cypher>", ":quit\n"),
         ]
         for awaited, typed in script:
