@@ -3,7 +3,7 @@
 #   make demo    start Podgate, launch three pods, prove each with a real client (KEEP=1 leaves it running)
 #   make test    lint, types and all tests, scenarios with real clients and servers included
 #   make check   lint and types
-#   make bench   the benchmarks (they assert nothing)
+#   make bench   Podgate beside its peers, 20 minutes (asserts nothing); BENCH="relay --runs 3" for a part
 #   make setup   only the environment
 
 .PHONY: setup demo test check bench system
@@ -11,6 +11,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH ?= --seconds 0.35
 STAMP := .venv/.complete
 
 setup: $(STAMP)
@@ -40,4 +41,5 @@ test: check system
 	$(BIN)/pytest
 
 bench: setup system
-	$(BIN)/python -m bench
+	@sh deploy/bench-packages.sh
+	$(BIN)/podgate bench run $(BENCH)

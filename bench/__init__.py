@@ -1,7 +1,20 @@
-"""Benchmarks: one file per question asked. They measure and assert nothing.
+"""Benchmarks: Podgate side by side with its peers, one file for each question asked. They measure and assert nothing.
 
-ready   how long from a pod's readiness, and from a change of its route, to the first answer through the gateway
-routes  what a lookup and a change cost in a table of 100,000 routes
+relay      what passing bytes costs once a connection stands
+connect    what a new connection costs, full or resumed, and whether many at once get through
+postgres   what a proxy costs a Postgres client
+http       what an HTTP request costs
+mixed      whether small messages stay quick beside bulk and crowds
+idle       how much memory an idle connection keeps
+routes     what a lookup and a change cost in a table of 100,000 routes
+ready      how long from a pod's readiness, and from a change of its route, to the first answer through the gateway
+pod        what your own endpoint costs its clients (`endpoint` knows how to talk to it)
 
-python -m bench [--runs N] [--out FILE]     all of them; a table on standard output, raw samples in FILE
+How a run goes: `cli` takes the command, `run` sees what is here, `rounds` starts a fresh `process` for every round, its
+configuration from `peers/`, and hands the experiment a Round to measure with `load/`. `record` keeps every sample;
+`targets`, `tables` and `pictures/` say what they mean, now or later from the JSON alone.
+
+podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out DIR] [--json]
+podgate bench report DIR
+podgate bench pod NAME
 """

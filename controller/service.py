@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import trio
 
 from controller.api.app import create_app
-from controller.api.server import listen, serve
+from controller.api.server import listen, most_strangers, serve
 from controller.control import Control
 from controller.feed import Feed
 from controller.home import ensure_tokens, locked, prepare_home
@@ -55,16 +55,18 @@ async def run_controller(
 async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None:
     settings = control.settings
     reconciler = Reconciler(control.pods, control.runtime, control.feed, control.templates, settings.domain)
-    control.feed.put(API_NAME, (api_route(str(settings.socket), settings.domain),))
-    listener = listen(settings.socket)
+    control.feed.put(API_NAME, (api_route(str(settings.public_socket), settings.domain),))
+    listener, public = listen(settings.socket), listen(settings.public_socket)
     async with trio.open_nursery() as parts:
         parts.start_soon(control.runtime.run)
         await parts.start(reconciler.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(serve, create_app(control), listener, control.ending)
+            serving.start_soon(serve, create_app(control), public, control.ending, most_strangers())
             log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain)
             await ended()
             log.info("controller: ending; pods go on running")
             control.end()
         parts.cancel_scope.cancel()
     settings.socket.unlink(missing_ok=True)
+    settings.public_socket.unlink(missing_ok=True)

@@ -25,3 +25,8 @@ class Settings:
     def socket(self) -> Path:
         """The API's unix socket."""
         return self.home / "run" / "api.sock"
+
+    @property
+    def public_socket(self) -> Path:
+        """The same for whoever comes through a gateway: strangers must not use up the connections of our own."""
+        return self.home / "run" / "web.sock"

@@ -5,7 +5,9 @@ and the end of the controller, for ever. The streams given to it here therefore 
 """
 
 import logging
+import math
 import os
+import resource
 import socket
 from functools import partial
 from pathlib import Path
@@ -88,15 +90,29 @@ def listen(path: Path) -> trio.SocketListener:
     return trio.SocketListener(trio.socket.from_stdlib_socket(listener))
 
 
-async def serve(app: ASGIApp, listener: trio.SocketListener, ending: trio.Event) -> None:
-    """Serve until `ending`; then accept no more, and give what is being answered `END_LIMIT` seconds."""
+def most_strangers() -> int:
+    """Tell how many connections strangers may hold: a quarter of our descriptors, read when we start."""
+    return max(8, min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+
+
+async def serve(app: ASGIApp, listener: trio.SocketListener, ending: trio.Event, most: float = math.inf) -> None:
+    """Serve `most` connections at once until `ending`; then accept no more, and give answers `END_LIMIT` seconds."""
+    room = trio.CapacityLimiter(most)
     config = _config()
     context = WorkerContext(None)
     wrapped = wrap_app(cast("ASGIFramework", app), config.wsgi_max_body_size, "asgi")
 
     async def handle(stream: trio.SocketStream) -> None:
         patient = cast("trio.SSLStream[trio.SocketStream]", PatientStream(stream))
-        await TCPServer(wrapped, config, context, ConnectionState({}), patient).run()
+        try:
+            room.acquire_nowait()
+        except trio.WouldBlock:  # the gateway tells its client
+            await stream.aclose()
+            return
+        try:
+            await TCPServer(wrapped, config, context, ConnectionState({}), patient).run()
+        finally:
+            room.release()
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:

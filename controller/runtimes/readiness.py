@@ -8,6 +8,7 @@
 A pod is probed only until it was ready once: whether its service stays well is its own business.
 """
 
+import os
 import re
 import struct
 from collections.abc import Awaitable, Callable
@@ -75,12 +76,18 @@ async def answers(check: Check) -> bool:
 
 async def _connect(address: str) -> trio.SocketStream:
     if address.startswith("unix:"):
-        found = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
-        target: object = address[5:]
-    else:
-        host, _colon, port = address.rpartition(":")
-        found = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_STREAM)
-        target = (host, int(port))
+        # The very socket: a link in a pod's run/ would lead a controller that is root anywhere.
+        descriptor = os.open(address[5:], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return await _connected(trio.socket.AF_UNIX, f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    host, _colon, port = address.rpartition(":")
+    return await _connected(trio.socket.AF_INET, (host, int(port)))
+
+
+async def _connected(family: int, target: object) -> trio.SocketStream:
+    found = trio.socket.socket(family, trio.socket.SOCK_STREAM)
     try:
         await found.connect(target)
     except BaseException:

@@ -7,6 +7,7 @@
     connect  open the fitting client for a pod, or print the command line that does
     cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust
+    bench    `podgate bench …`: measure it beside its peers, or an own pod
     client   how all of them reach the controller
     output   what goes to standard output (answers) and standard error (talk, progress, errors)
 
@@ -20,7 +21,7 @@ from typing import Annotated
 import typer
 
 from podgate import __version__
-from podgate.cli import ca, connect, cypher, demo, pods, serving, status
+from podgate.cli import bench, ca, connect, cypher, demo, pods, serving, status
 from podgate.cli.failure import Failure
 from podgate.cli.output import EXIT_CODES, talk
 
@@ -37,6 +38,7 @@ app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")
 app.command("demo", epilog=EXIT_CODES)(demo.demo)
+app.command("bench", context_settings=bench.PASSED_ON)(bench.bench)
 app.command("serve", epilog=EXIT_CODES)(serving.serve)
 app.command("gateway", epilog=EXIT_CODES)(serving.gateway)
 app.command("controller", epilog=EXIT_CODES)(serving.controller)

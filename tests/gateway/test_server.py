@@ -163,9 +163,8 @@ def test_one_address_cannot_have_all_openings(leaf: Leaf, ca: trustme.CA, caplog
     limits = Options(most_openings=5, most_openings_of_address=2, drain=0)
     with upstream(echo) as server, running([leaf], limits) as gateway:
         gateway.route(HOST, "tcp", server.address)
-        greedy = [
-            socket.create_connection(("127.0.0.1", gateway.port), source_address=("127.0.0.2", 0)) for _ in range(2)
-        ]
+        place, source = ("127.0.0.1", gateway.port), ("127.0.0.2", 0)
+        greedy = [socket.create_connection(place, source_address=source) for _ in range(2)]
         for client in greedy:
             client.sendall(SSL_REQUEST)
             assert client.recv(1) == b"S"  # it is in its opening

@@ -126,7 +126,7 @@ async def test_waiting_in_vain_tells_how_the_pod_is(api: Api) -> None:
     await api.create()
     answer = await api.admin.get("/v1/pods/mydb/wait?timeout=0.1")
     assert answer.status_code == 504
-    assert "it is starting: waits for postgres" in answer.json()["detail"]
+    assert answer.json()["detail"] == "pod 'mydb' is starting: waits for postgres"
 
 
 async def test_waiting_for_a_pod_that_is_deleted_ends(api: Api) -> None:

@@ -1,14 +1,16 @@
 """What a pod does on purpose to those who run it, or to its neighbours."""
 
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from controller.runtimes.readiness import Check, listens
+from controller.runtimes.readiness import Check, answers, listens
 from controller.runtimes.records import PodDirectory, remove_tree
 from tests.controller.runtimes.homes import Living, a_mark, new_home, only_life, processes_with
 
@@ -47,6 +49,18 @@ def test_a_port_counts_only_if_its_listener_is_the_pods_user() -> None:
         assert listens(check, os.geteuid())
         assert not listens(check, os.geteuid() + 1)
         assert listens(check, None)
+
+
+async def test_the_probe_follows_no_link_in_place_of_a_socket() -> None:
+    """A controller that is root must not be led to a socket of the pod's choice."""
+    place = Path(tempfile.mkdtemp(prefix="pg-"))
+    with socket.socket(socket.AF_UNIX) as real:
+        real.bind(str(place / "real"))
+        real.listen()
+        (place / "link").symlink_to(place / "real")
+        assert await answers(Check("tcp", f"unix:{place / 'real'}"))
+        assert not await answers(Check("tcp", f"unix:{place / 'link'}"))
+    shutil.rmtree(place)
 
 
 async def test_its_own_standard_output_can_be_opened_again(living: Living) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,11 @@ import trio
 import trio.testing
 
 from controller.runtimes import Launch, RuntimeFailure, Stage
-from controller.runtimes.cache import Cache
 from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
-from tests.controller.runtimes.homes import Living, a_mark, life, new_home, only_life, processes_with
+from tests.controller.runtimes.homes import COMMAND, Living, a_mark, life, new_home, only_life, processes_with
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
 
@@ -326,13 +326,10 @@ async def test_a_home_pods_users_cannot_enter_is_told_at_the_start_and_in_the_po
         assert reason in await other.log("p1")
 
 
-async def test_what_preparing_the_software_wrote_is_in_the_pods_log(
-    living: Living, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object) -> Path:
-        raise RuntimeFailure("preparing the software failed: no room", b"copying\nno room\n")
-
-    monkeypatch.setattr(Cache, "prepared", fail)
-    with pytest.raises(RuntimeFailure, match="no room"):
-        await living.launch("p1", "postgres")
+async def test_what_preparing_the_software_wrote_is_in_the_pods_log(living: Living) -> None:
+    script = living.home / "make.sh"
+    script.write_text("echo copying; echo no room >&2; exit 1")
+    runtime = ProcessRuntime(living.home, {"command": replace(COMMAND, cache=str(script))})
+    with pytest.raises(RuntimeFailure, match="preparing the software failed: no room"):
+        await runtime.launch(Launch("p1", 1, "my-pod", "command", 1))
     assert await living.log("p1") == "copying\nno room\npodgate: preparing the software failed: no room\n"

@@ -1,0 +1,145 @@
+"""`podgate bench`: measure Podgate beside its peers, rebuild a report, or look at one pod's endpoint."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench import record as records
+from bench import tables
+from bench.experiments import EXPERIMENTS
+from bench.missing import Missing
+from bench.peers.all import ORDER
+from bench.pod import ask_pod
+from bench.record import Record
+from bench.run import directory_for, measure, rounds
+from bench.targets import judge
+from podgate.cli.failure import Failure
+from podgate.cli.output import EXIT_CODES, Json
+
+app = typer.Typer(
+    name="podgate bench",
+    add_completion=False,
+    help="Measure Podgate beside HAProxy, nginx, hitch, Envoy, Traefik, Caddy and pgbouncer, or look at your own pod.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+RESULTS = Path("bench") / "results"
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(EXPERIMENTS)}. [default: all]")
+    ] = None,
+    peers: Annotated[str, typer.Option(help="Whom to ask, with commas between.")] = ",".join(ORDER),
+    runs: Annotated[int, typer.Option(min=1, help="Fresh rounds of each peer.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.05, help="Time for each case of a round.")] = 0.5,
+    out: Annotated[Path | None, typer.Option(help=f"For the results. [default: {RESULTS}/DATE-COMMIT]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run experiments; raw samples, a report and pictures go to a directory, the tables also to standard output."""
+    chosen = _known("experiment", experiments or list(EXPERIMENTS), tuple(EXPERIMENTS))
+    asked = _known("peer", [name.strip() for name in peers.split(",")], ORDER)
+    with _progress(rounds(chosen, asked, runs)) as tell:
+        try:
+            record = measure(chosen, asked, runs, seconds, tell)
+        except Missing as missing:
+            raise Failure(str(missing)) from None
+    directory = out or directory_for(RESULTS)
+    records.save(record, directory)
+    _show(record, directory, as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run` put its results.")],
+    as_json: Json = False,
+) -> None:
+    """Rebuild the report and the pictures of a run from its raw samples."""
+    try:
+        record = records.load(directory)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"no results can be read in {directory}: {error}; name the directory of a run") from None
+    _show(record, directory, as_json)
+
+
+app.command("pod", epilog=EXIT_CODES)(ask_pod)
+
+
+def main() -> None:
+    """Run the command line; a failure is one sentence on standard error, never a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    try:
+        app(prog_name="podgate bench")
+    except Failure as failure:
+        typer.echo(f"podgate bench: {failure}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _show(record: Record, directory: Path, as_json: bool) -> None:
+    pictures = _pictures(record, directory)
+    text = tables.report(record, pictures)
+    (directory / "README.md").write_text(text, encoding="utf-8")
+    if as_json:
+        verdicts = [
+            {"target": one.target.what, "against": one.peer, "ratio": one.ratio, "met": one.met}
+            for one in judge(record)
+        ]
+        typer.echo(json.dumps({**records.to_document(record), "targets": verdicts}, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        Console().print(Markdown(text))
+    else:
+        typer.echo(text)
+    typer.echo(f"results: {directory}", err=True)
+
+
+def _pictures(record: Record, directory: Path) -> list[str]:
+    try:
+        from bench.pictures import draw
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        typer.echo("no pictures: matplotlib is not installed; pip install 'podgate[bench]'", err=True)
+        return []
+    return draw.draw(record, directory)
+
+
+def _known(kind: str, names: list[str], known: tuple[str, ...]) -> list[str]:
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"there is no {kind} {name!r}; there are {', '.join(known)}")
+    return [name for name in known if name in names]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """Show how far the run is. It redraws only between rounds: nothing else is to run while one is measured."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, auto_refresh=False, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        begun = 0
+
+        def tell(text: str) -> None:
+            nonlocal begun
+            progress.update(task, description=text, completed=begun, refresh=True)
+            if not console.is_terminal:
+                typer.echo(f"[{begun + 1}/{total}] {text}", err=True)
+            begun += 1
+
+        yield tell
+        progress.update(task, description="done", completed=total, refresh=True)

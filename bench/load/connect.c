@@ -1,0 +1,152 @@
+/* New connections: each connects, shakes hands, has one message of 16 bytes answered, and is closed.
+
+   connect PORT NAME full|resumed loop CONCURRENCY SECONDS    as fast as they end, CONCURRENCY at a time
+   connect PORT NAME full|resumed burst COUNT SECONDS         COUNT at once, SECONDS for all of them
+   connect PORT NAME full|resumed rate PER_SECOND SECONDS     at fixed times; late ones count from when they were due
+
+   NAME is the TLS server name, "-" for plain TCP. `reused` counts handshakes that were in fact resumed. */
+
+#include "load.h"
+
+#define PATIENCE 10000000000u /* ns for one connection */
+#define TICKETS 256
+
+struct opening {
+    struct link link;
+    uint64_t due;
+    uint32_t events;
+    enum { FREE, SHAKING, ASKING, HEARING } phase;
+    size_t heard;
+};
+
+static SSL_CTX *context;
+static SSL_SESSION *tickets[TICKETS];
+static int ticket_count, resumed, port, epoll;
+static const char *name;
+static struct latencies latencies;
+static long failed, reused;
+
+static int keep_ticket(SSL *ssl, SSL_SESSION *session) {
+    (void)ssl;
+    if (!resumed || ticket_count == TICKETS) return 0;
+    tickets[ticket_count++] = session;
+    return 1;
+}
+
+static void finish(struct opening *one, int answered) {
+    if (one->phase != FREE && one->link.fd >= 0) {
+        if (one->link.ssl) {
+            if (answered) SSL_shutdown(one->link.ssl);
+            SSL_free(one->link.ssl);
+        }
+        close(one->link.fd);
+    }
+    one->phase = FREE;
+    if (answered)
+        note(&latencies, now_ns() - one->due);
+    else
+        failed++;
+}
+
+static void begin(struct opening *one, uint64_t due) {
+    *one = (struct opening){.due = due, .phase = SHAKING, .events = EPOLLOUT};
+    one->link.fd = dial(port);
+    if (one->link.fd < 0) {
+        finish(one, 0);
+        return;
+    }
+    if (strcmp(name, "-")) {
+        one->link.ssl = secure(context, one->link.fd, name);
+        if (resumed && ticket_count) {
+            SSL_set_session(one->link.ssl, tickets[--ticket_count]);
+            SSL_SESSION_free(tickets[ticket_count]);
+        }
+    }
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = one};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, one->link.fd, &event);
+}
+
+/* Go on until the connection has to wait, or is over. */
+static void proceed(struct opening *one) {
+    struct ask ask = {0, sizeof ask};
+    long done = 1;
+    if (one->phase == SHAKING && (done = shake(&one->link)) > 0) {
+        reused += one->link.ssl && SSL_session_reused(one->link.ssl);
+        one->phase = ASKING;
+    }
+    if (one->phase == ASKING && (done = give(&one->link, &ask, sizeof ask)) > 0) {
+        one->phase = HEARING;
+        done = 0, one->link.wants_write = 0;
+    } else if (one->phase == HEARING) {
+        while (one->heard < sizeof ask && (done = take(&one->link, &ask, sizeof ask)) > 0) one->heard += (size_t)done;
+        if (one->heard == sizeof ask) {
+            finish(one, 1);
+            return;
+        }
+    }
+    if (done < 0) {
+        finish(one, 0);
+        return;
+    }
+    uint32_t events = one->link.wants_write ? EPOLLOUT : EPOLLIN;
+    if (events != one->events) {
+        struct epoll_event event = {.events = events, .data.ptr = one};
+        epoll_ctl(epoll, EPOLL_CTL_MOD, one->link.fd, &event);
+        one->events = events;
+    }
+}
+
+/* Start each connection when it is due, until `count` were started or `ends` has come; then wait for the last. */
+static void run(struct opening *slots, int room, uint64_t every, long count, uint64_t ends) {
+    uint64_t due = now_ns();
+    for (long started = 0;;) {
+        uint64_t now = now_ns();
+        int more = started < count && (every ? due : now) < ends;
+        for (int i = 0; more && i < room; i++) {
+            if (slots[i].phase != FREE) continue;
+            if (every && due > now) break;
+            begin(&slots[i], every ? due : now);
+            started++, due += every;
+            more = started < count && (every ? due : now) < ends;
+        }
+        int open = 0;
+        for (int i = 0; i < room; i++) {
+            if (slots[i].phase != FREE && now > slots[i].due + PATIENCE) finish(&slots[i], 0);
+            open += slots[i].phase != FREE;
+        }
+        if (!open && !more) return;
+        uint64_t wait = more && every && open < room ? (due > now ? due - now : 0) : 1000000000u;
+        struct timespec limit = {.tv_sec = (time_t)(wait / 1000000000u), .tv_nsec = (long)(wait % 1000000000u)};
+        struct epoll_event events[256];
+        int ready = epoll_pwait2(epoll, events, 256, &limit, NULL);
+        for (int i = 0; i < ready; i++) proceed(events[i].data.ptr);
+    }
+}
+
+int main(int count, char **arguments) {
+    if (count != 7) return 2;
+    port = atoi(arguments[1]), name = arguments[2], resumed = !strcmp(arguments[3], "resumed");
+    int number = atoi(arguments[5]), burst = !strcmp(arguments[4], "burst"), rate = !strcmp(arguments[4], "rate");
+    uint64_t span = (uint64_t)(atof(arguments[6]) * 1e9);
+    int room = rate ? 1024 : number;
+    struct opening *slots = calloc((size_t)room, sizeof *slots);
+    context = client_context();
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, keep_ticket);
+    epoll = epoll_create1(0);
+    run(slots, 1, 0, 20, UINT64_MAX); /* warm-up, and the first tickets */
+    if (resumed) run(slots, room < TICKETS / 2 ? room : TICKETS / 2, 0, room, UINT64_MAX);
+    if (failed) die("the first connections were not answered");
+    latencies.count = 0, reused = 0;
+    await_go();
+    uint64_t began = now_ns();
+    if (burst)
+        run(slots, room, 0, number, UINT64_MAX);
+    else
+        run(slots, room, rate ? 1000000000u / (uint64_t)number : 0, INT64_MAX, began + span);
+    double seconds = (double)(now_ns() - began) / 1e9;
+    printf("{\"count\": %zu, \"failed\": %ld, \"reused\": %ld, \"seconds\": %.6f, ", latencies.count, failed, reused, seconds);
+    print_quantiles(&latencies);
+    printf("}\n");
+    hold();
+}

@@ -1,0 +1,44 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from podgate import __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def describe() -> dict[str, str]:
+    """Describe this machine and what runs on it, as the results and the report carry it."""
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "podgate": __version__,
+        "commit": commit(),
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def commit() -> str:
+    """Give the commit of the code measured, with a + where files differ from it; empty outside a repository."""
+    described = subprocess.run(
+        ["git", "-C", ROOT, "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip()
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()

@@ -1,0 +1,9 @@
+"""Pictures of a run, by matplotlib.
+
+style   colours and type: one colour a peer, everywhere; Podgate's stands out
+boxes   every sample of a few questions, with its box, peer beside peer
+curves  how a figure grows with connections, bursts or rates
+cdf     whole latency distributions
+bars    the questions that matter at a glance, with Podgate's ratio to each peer
+draw    which pictures a run gets
+"""

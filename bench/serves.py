@@ -1,0 +1,51 @@
+"""Whether a peer serves: its whole way is asked, since a listening socket alone proves nothing."""
+
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable
+
+from bench.peers.peer import HOST, Mode
+
+PATIENCE = 2.0  # seconds
+SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL documentation, 55.7: SSLRequest
+ASK = struct.pack("=QQ", 0, 16)  # load.h: struct ask
+GET = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+
+
+def serves(port: int, mode: Mode, direct_tls: bool) -> bool:
+    """Tell whether one connection through the proxy on `port` is answered."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is our own, made a moment ago
+    if mode is Mode.POSTGRES:
+        context.set_alpn_protocols(["postgresql"])
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
+            if mode is Mode.POSTGRES and not direct_tls:
+                plain.sendall(SSL_REQUEST)
+                if plain.recv(1) != b"S":
+                    return False
+            with context.wrap_socket(plain, server_hostname=HOST) as tls:
+                if mode is Mode.POSTGRES:
+                    return True
+                tls.sendall(ASK if mode is Mode.TCP else GET)
+                answer = tls.recv(16)
+                return len(answer) == 16 if mode is Mode.TCP else b" 200" in answer
+    except OSError:
+        return False
+
+
+def listens(port: int, patience: float, check: Callable[[], None]) -> None:
+    """Wait until somebody listens on `port`; `check` is called meanwhile and may raise. Raises TimeoutError."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+        except OSError:
+            check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nobody listens on port {port} after {patience:g} s") from None
+            time.sleep(0.02)
+        else:
+            return
