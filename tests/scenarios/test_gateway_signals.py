@@ -1,5 +1,6 @@
 """Signals to a gateway: SIGTERM and SIGINT drain, a second one does not wait, SIGHUP reloads."""
 
+import contextlib
 import os
 import signal
 
@@ -15,7 +16,8 @@ def refuse(port: int) -> None:
     """Connect until it is refused."""
     while True:
         try:
-            plain_to(port).close()
+            with contextlib.suppress(ConnectionResetError):  # it was queued at the very moment of the close
+                plain_to(port).close()
         except ConnectionRefusedError:
             return
 
