@@ -2,16 +2,18 @@
 
 The walk of one connection through the files:
 
-    listening     a socket the supervisor binds and holds for each worker
+    listening     a socket the supervisor binds and holds for each worker; `tuning` is what TCP is told
+    loop          one epoll in one thread of the worker, which runs all that follows
     server        accepts; limits; the drain at the end
     connection    the phases of the opening, one after the other, under one time budget:
+      waiting       what a phase may wait for
       sniffing      looks at the first bytes without taking them
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
       upstream      dials the pod
       errors        why a connection is refused; `replies` says so in its own protocol
     link          what is known of an established connection
-    relay         one epoll loop that owns every link until both sides have ended
+    relay         owns every link until both sides have ended; `openssl` is TLS without copies
 
 The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to
 every `process` through its `control` channel; the `worker` there swaps its table in one assignment and says so.

@@ -4,10 +4,10 @@ The authority's key never enters a worker: a process that talks to strangers can
 """
 
 from collections.abc import Callable
-
-import trio
+from functools import partial
 
 from certs.leaf import Leaf
+from gateway.waiting import told
 from router.hostname import wildcard_of
 
 
@@ -19,18 +19,14 @@ class Certificates:
         self._ask = ask
         self._leaves: dict[str, Leaf] = {}
         self._default: Leaf | None = None
-        self._asked: dict[str, trio.Event] = {}
+        self._asked: dict[str, list[Callable[[], None]]] = {}  # who waits for the answer
 
     async def get(self, host: str, route_host: str | None) -> Leaf | None:
         """Give the leaf for `host`; one of its own is asked for only if it has a route, named as the route names it."""
         leaf = self._find(host)
         if leaf is not None or route_host is None:
             return leaf if host else self._default
-        answered = self._asked.get(route_host)
-        if answered is None:
-            answered = self._asked[route_host] = trio.Event()
-            self._ask(route_host)
-        await answered.wait()
+        await told(partial(self._wait, route_host))
         return self._find(host)
 
     def put(self, leaf: Leaf, *, default: bool) -> list[Leaf]:
@@ -49,9 +45,14 @@ class Certificates:
         """Let those go on who wait for the leaf of `host`; if none came, the default stands in: clients judge it."""
         if self._find(host) is None and self._default is not None:
             self._leaves[host] = self._default
-        answered = self._asked.pop(host, None)
-        if answered is not None:
-            answered.set()
+        for wake in self._asked.pop(host, ()):
+            wake()
+
+    def _wait(self, host: str, wake: Callable[[], None]) -> None:
+        waiting = self._asked.setdefault(host, [])
+        waiting.append(wake)
+        if len(waiting) == 1:
+            self._ask(host)
 
     def _find(self, host: str) -> Leaf | None:
         return self._leaves.get(host) or self._leaves.get(wildcard_of(host))

@@ -15,23 +15,23 @@ logged. Nothing of the budget survives into the relay.
 import logging
 import socket
 from dataclasses import dataclass
-
-import trio
+from typing import Literal
 
 from gateway.certificates import Certificates
 from gateway.errors import Abandoned, Reason, Refusal
 from gateway.link import Link
+from gateway.loop import Loop
 from gateway.options import Options
 from gateway.relay import Relay
 from gateway.replies import http_error, postgres_error, reply
 from gateway.sniffing import peek, peek_now
 from gateway.tls import Contexts, TlsClient, alert, handshake
-from gateway.upstream import dial, tune
-from gateway.waiting import readable
+from gateway.upstream import dial
+from gateway.waiting import TooSlow, readable, time_limit
 from gateway.wire import clienthello, httphead, postgres
 from gateway.wire.clienthello import ClientHello
 from gateway.wire.opening import Opening, recognise
-from gateway.wire.verdict import Malformed
+from gateway.wire.verdict import Malformed, More, Verdict
 from router.access import Decision, decide
 from router.hostname import InvalidName, normalise
 from router.model import Protocol, Route, RouteState
@@ -49,6 +49,7 @@ class Services:
     """What the connections of a worker share."""
 
     options: Options
+    loop: Loop
     relay: Relay
     certificates: Certificates
     contexts: Contexts
@@ -85,12 +86,11 @@ class Connection:
     async def _open_or_refuse(self) -> None:
         budget = self.services.options.opening_budget
         try:
-            with trio.fail_after(budget):
-                tune(self.client)
+            async with time_limit(budget):
                 link = await self.open()
         except Refusal as refusal:
             await self.refuse(refusal)
-        except trio.TooSlowError:
+        except TooSlow:
             await self.refuse(Refusal(Reason.TIMEOUT, f"this connection was not open within {budget:g} s"))
         else:
             self.services.relay.add(link)
@@ -108,16 +108,16 @@ class Connection:
 
     async def sniff(self) -> ClientHello:
         """Get to the ClientHello, by way of Postgres' StartTLS if need be; it stays in the socket for OpenSSL."""
-        opening = await peek(self.client, recognise)
+        opening = await peek(self.client, _recognise)
         if opening is Opening.POSTGRES_GSS:
-            await self._answer_request(b"N")
-            opening = await peek(self.client, recognise)
+            self._answer_request(b"N")
+            opening = await peek(self.client, _recognise)
         if opening is Opening.POSTGRES_SSL:
             self.protocol = Protocol.POSTGRES
-            await self._answer_request(b"S")
-            opening = await peek(self.client, recognise)
-        if opening is Opening.TLS:
-            return await peek(self.client, clienthello.parse)
+            self._answer_request(b"S")
+            opening = await peek(self.client, _recognise)
+        if isinstance(opening, ClientHello):
+            return opening
         return await self._refuse_plaintext(opening)
 
     def route(self, hello: ClientHello) -> Route:
@@ -188,8 +188,11 @@ class Connection:
     async def refuse(self, refusal: Refusal) -> None:
         """Tell the client in its protocol, as far as it lets us, and close."""
         log.info("%s %s: refused: %s", self.address, self.host or "-", refusal)
-        with trio.move_on_after(REPLY_BUDGET):
-            await self._tell(refusal)
+        try:
+            async with time_limit(REPLY_BUDGET):
+                await self._tell(refusal)
+        except TooSlow:
+            log.info("%s %s: did not take the answer", self.address, self.host or "-")
         self.client.close()
 
     async def _tell(self, refusal: Refusal) -> None:
@@ -215,7 +218,7 @@ class Connection:
         route = self.routes.find(self.host)
         return await self.services.certificates.get(self.host, route.host if route else None) is not None
 
-    async def _answer_request(self, answer: bytes) -> None:
+    def _answer_request(self, answer: bytes) -> None:
         """Answer an SSLRequest or GSSENCRequest; bytes that follow it unasked are an attack (CVE-2021-23214)."""
         self.client.recv(postgres.SSL_REQUEST_SIZE)
         if peek_now(self.client):
@@ -249,15 +252,21 @@ class Connection:
         """Let the client read its answer: a close over bytes we have not read would overtake it with a reset."""
         try:
             self.client.shutdown(socket.SHUT_WR)
-            with trio.move_on_after(PARTING):
+            async with time_limit(PARTING):
                 while await self._discard():
                     pass
-        except OSError:
-            return  # it has left by itself
+        except (OSError, TooSlow):
+            return  # it has left by itself, or had its time
 
     async def _discard(self) -> bool:
         await readable(self.client)
         return bool(self.client.recv(65536))
+
+
+def _recognise(head: bytes) -> Opening | ClientHello | More | Literal[Verdict.NOT_THIS]:
+    """Tell what a client begins with; of TLS, its hello."""
+    opening = recognise(head)
+    return clienthello.parse(head) if opening is Opening.TLS else opening
 
 
 def admit(route: Route, host: str) -> None:

@@ -58,7 +58,7 @@ class Channel:
         while len(parts) < size:
             try:
                 part = await self._stream.receive_some(min(size - len(parts), _CHUNK))
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
             if not part:
                 return None

@@ -5,6 +5,7 @@ from enum import Enum
 
 from OpenSSL import SSL
 
+from gateway.openssl import handle_of
 from router.model import Route
 
 
@@ -35,6 +36,7 @@ class Link:
         "down_flow",
         "due",
         "ends_at",
+        "handle",
         "opened",
         "received",
         "route",
@@ -60,6 +62,7 @@ class Link:
         """Take over an open client and an open upstream; `first` was read from the client during the opening."""
         self.client = client
         self.tls = tls
+        self.handle = handle_of(tls)
         self.upstream = upstream
         self.client_fd = client.fileno()
         self.upstream_fd = upstream.fileno()

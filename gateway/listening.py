@@ -7,6 +7,8 @@ connection with it: its successor inherits the socket with its queue.
 import socket
 import time
 
+from gateway.tuning import tune
+
 BACKLOG = 4096  # connections queued per socket; the kernel's net.core.somaxconn may be lower
 BIND_PATIENCE = 3.0  # seconds for a predecessor that is going
 
@@ -75,6 +77,7 @@ def _bind(family: int, host: str, port: int, *, share: bool) -> socket.socket:
         if share:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.setblocking(False)
+        tune(bound)  # accepted connections inherit it
         bound.bind((host, port))
     except OSError:
         bound.close()

@@ -80,8 +80,8 @@ class WorkerProcess:
             while self._pending:
                 try:
                     await self._channel.send_encoded(self._pending.popleft())
-                except trio.BrokenResourceError:
-                    return
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return  # it has ended, and `wait` may have seen to it already
             if self._needs_snapshot:
                 self._needs_snapshot = False
                 self.post(self._snapshot())

@@ -8,15 +8,16 @@ import os
 import resource
 import socket
 from collections import Counter
+from functools import partial
 
 import trio
 
 from gateway.connection import Connection, Services
-from gateway.waiting import readable
+from gateway.waiting import READ
 
 log = logging.getLogger("podgate.server")
 
-ACCEPTS = 64  # taken from the kernel before others get a turn
+ACCEPTS = 16  # taken from the kernel before others get a turn
 SPARE = 200  # descriptors kept for what is not a connection
 DRAIN_LOOK = 0.05  # seconds between looks at what is still open
 COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
@@ -28,8 +29,9 @@ class Server:
     def __init__(self, services: Services, listeners: list[socket.socket]) -> None:
         """Take over bound, listening, non-blocking sockets."""
         self._services = services
+        self._loop = services.loop
         self._listeners = listeners
-        self._accepting = trio.CancelScope()
+        self._draining = trio.Event()
         self._openings = 0
         self._openings_of: Counter[str] = Counter()  # by client address
         self._most_links = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE) // 2
@@ -37,49 +39,56 @@ class Server:
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     async def run(self) -> None:
-        """Accept and open until `drain`, then let what is open end within the grace period."""
-        async with trio.open_nursery() as openings:
-            with self._accepting:
-                async with trio.open_nursery() as accepting:
-                    for listener in self._listeners:
-                        accepting.start_soon(self._accept, listener, openings)
-            for listener in self._listeners:
-                listener.close()
-            with trio.move_on_after(self._services.options.drain):
-                await self._emptied()
-            openings.cancel_scope.cancel()
-        os.close(self._spare)
+        """Have the loop accept and open until `drain`, then let what is open end within the grace period."""
+        self._loop.call(self._begin_accepting)
+        await self._draining.wait()
+        self._loop.call(self._end_accepting)
+        with trio.move_on_after(self._services.options.drain):
+            await self._emptied()
+        self._loop.call(self._loop.cancel_tasks)
 
     def drain(self) -> None:
         """Stop accepting; `run` returns when everything has ended or the grace period is over."""
-        self._accepting.cancel()
+        self._draining.set()
 
     async def _emptied(self) -> None:
-        """Wait until nothing is open; the relay's thread counts for itself, so this looks now and then."""
-        while True:
-            if not self._openings and not self._services.relay.count():
-                return
+        """Wait until nothing is open; the loop's thread counts for itself, so this looks now and then."""
+        while self._listeners or self._openings or self._services.relay.count():  # noqa: ASYNC110
             await trio.sleep(DRAIN_LOOK)
 
-    async def _accept(self, listener: socket.socket, openings: trio.Nursery) -> None:
-        while True:
-            await readable(listener)
-            for _ in range(ACCEPTS):
-                try:
-                    client, address = listener.accept()
-                except BlockingIOError:
-                    break
-                except OSError as error:
-                    if error.errno in (errno.EMFILE, errno.ENFILE):
-                        self._shed(listener)
-                    continue  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
-                client.setblocking(False)
-                if self._is_full(address[0]):
-                    client.close()
-                    continue
-                self._openings += 1
-                self._openings_of[address[0]] += 1
-                openings.start_soon(self._serve, client, address)
+    # ---- in the loop's thread
+
+    def _begin_accepting(self) -> None:
+        for listener in self._listeners:
+            self._loop.watch(listener.fileno(), READ, partial(self._accept, listener))
+
+    def _end_accepting(self) -> None:
+        for listener in self._listeners:
+            self._loop.forget(listener.fileno())
+            listener.close()
+        os.close(self._spare)
+        self._listeners = []
+
+    def _accept(self, listener: socket.socket, _events: int) -> None:
+        """Take a few; who is left in the queue is reported again at the next turn."""
+        for _ in range(ACCEPTS):
+            if self._loop.is_crowded:
+                return
+            try:
+                client, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._shed(listener)
+                continue  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
+            client.setblocking(False)
+            if self._is_full(address[0]):
+                client.close()
+                continue
+            self._openings += 1
+            self._openings_of[address[0]] += 1
+            self._loop.spawn(self._serve(client, address))
 
     async def _serve(self, client: socket.socket, address: tuple[str, int]) -> None:
         try:
@@ -112,8 +121,8 @@ class Server:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _complain(self, text: str, *values: object) -> None:
-        if trio.current_time() - self._complained >= COMPLAINT_PAUSE:
-            self._complained = trio.current_time()
+        if self._loop.now - self._complained >= COMPLAINT_PAUSE:
+            self._complained = self._loop.now
             log.error(text, *values)
 
 

@@ -23,15 +23,16 @@ async def peek(client: socket.socket, parse: Callable[[bytes], Parsed | More]) -
     try:
         while True:
             head = peek_now(client)
-            if len(head) >= waiting_for:
-                answer = parse(head)
-                if not isinstance(answer, More):
-                    return answer
-                waiting_for = answer.at_least
-            if has_ended(client) and len(peek_now(client)) < waiting_for:
-                raise Abandoned(f"client left after {len(head)} bytes")
-            # The kernel wakes us when so many bytes are there, or the end: no spinning on a partial message.
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, waiting_for)
+            if head is not None:
+                if len(head) >= waiting_for:
+                    answer = parse(head)
+                    if not isinstance(answer, More):
+                        return answer
+                    waiting_for = answer.at_least
+                if has_ended(client) and len(peek_now(client) or b"") < waiting_for:
+                    raise Abandoned(f"client left after {len(head)} bytes")
+                # The kernel wakes us when so many bytes are there, or the end: no spinning on a partial message.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, waiting_for)
             await readable(client)
     except OSError as error:
         raise Abandoned(f"client left: {error.strerror}") from error
@@ -40,12 +41,12 @@ async def peek(client: socket.socket, parse: Callable[[bytes], Parsed | More]) -
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
-def peek_now(client: socket.socket) -> bytes:
-    """Give the bytes at hand, if any."""
+def peek_now(client: socket.socket) -> bytes | None:
+    """Give the bytes at hand, b"" at the end, and None if there is nothing yet."""
     try:
         return client.recv(LARGEST_PEEK, socket.MSG_PEEK)
     except BlockingIOError:
-        return b""
+        return None
 
 
 def has_ended(client: socket.socket) -> bool:

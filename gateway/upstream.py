@@ -8,17 +8,12 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import trio
+from functools import lru_cache, partial
 
 from gateway.errors import Reason, Refusal
-from gateway.waiting import writable
+from gateway.tuning import tune
+from gateway.waiting import TooSlow, in_thread, pause, time_limit, writable
 from router.model import Address, Route, TcpAddress
-
-# Dead peers are found by the kernel after about KEEPALIVE_IDLE + 4 * KEEPALIVE_INTERVAL seconds of silence.
-KEEPALIVE_IDLE = 60
-KEEPALIVE_INTERVAL = 15
-KEEPALIVE_PROBES = 4
 
 
 async def dial(route: Route, connect_timeout: float) -> socket.socket:
@@ -26,9 +21,9 @@ async def dial(route: Route, connect_timeout: float) -> socket.socket:
     failures: list[str] = []
     for address in _shuffled(route.upstreams):
         try:
-            with trio.fail_after(connect_timeout):
+            async with time_limit(connect_timeout):
                 return await _connect(address)
-        except trio.TooSlowError:
+        except TooSlow:
             failures.append(f"{address}: no answer in {connect_timeout:g} s")
         except OSError as error:
             failures.append(f"{address}: {error.strerror or error}")
@@ -76,12 +71,21 @@ async def _connect(address: Address) -> socket.socket:
 
 
 async def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
-    try:
-        version = ipaddress.ip_address(address.host).version
-    except ValueError:
-        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    family = _family(address.host)
+    if family is None:
+        found = await in_thread(partial(socket.getaddrinfo, address.host, address.port, type=socket.SOCK_STREAM))
         return [(family, (str(place[0]), int(place[1]))) for family, _type, _proto, _name, place in found]
-    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (address.host, address.port))]
+    return [(family, (address.host, address.port))]
+
+
+@lru_cache(4096)
+def _family(host: str) -> socket.AddressFamily | None:
+    """Tell of which family an address is; None: it is a name."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, int]) -> socket.socket:
@@ -109,19 +113,10 @@ async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, 
 
 async def _connect_when_room(upstream: socket.socket, path: str) -> None:
     """Retry a unix connect until the server has accepted some of its queue; the caller's deadline bounds it."""
-    pause = 0.001
+    seconds = 0.001
     while True:
-        await trio.sleep(pause)
+        await pause(seconds)
         try:
             return upstream.connect(path)
         except BlockingIOError:
-            pause = min(pause * 2, 0.05)
-
-
-def tune(connection: socket.socket) -> None:
-    """Set what every TCP leg has: no Nagle delay, and keep-alive to find peers that are gone."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+            seconds = min(seconds * 2, 0.05)

@@ -1,6 +1,103 @@
-"""The only two things the opening phases await. Whatever loop can wait for a descriptor can drive them; here, trio."""
+"""What an opening may wait for. It is written as one coroutine; `gateway.loop` drives it, and nothing else may be
+awaited in it. Each awaitable here hands the loop a function that arranges for the task to be woken.
+"""
 
-import trio
+import select
+import socket
+import threading
+import types
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-readable = trio.lowlevel.wait_readable
-writable = trio.lowlevel.wait_writable
+if TYPE_CHECKING:
+    from gateway.loop import Task, Timer
+
+Arrange = Callable[["Task"], bool]  # True: there is nothing to wait for, the task may go on at once
+Result = TypeVar("Result")
+Waiting = Generator[Arrange, Any, Any]
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+TROUBLE = select.EPOLLHUP | select.EPOLLERR
+
+
+class TooSlow(Exception):
+    """A time limit ran out."""
+
+
+class Cancelled(BaseException):
+    """The gateway ends what is being opened. Nobody but the loop catches this."""
+
+
+@types.coroutine
+def readable(connection: socket.socket) -> Waiting:
+    """Wait until there is something to read, an end or an error included."""
+    descriptor = connection.fileno()
+    yield lambda task: task.watch(descriptor, READ)
+
+
+@types.coroutine
+def writable(connection: socket.socket) -> Waiting:
+    """Wait until there is room to write, or an error."""
+    descriptor = connection.fileno()
+    yield lambda task: task.watch(descriptor, WRITE)
+
+
+@types.coroutine
+def pause(seconds: float) -> Waiting:
+    """Wait for a time."""
+    yield lambda task: task.sleep(seconds)
+
+
+@types.coroutine
+def told(ask: Callable[[Callable[[], None]], None]) -> Waiting:
+    """Wait for somebody's word: `ask` is given a function that wakes the task and may be called from any thread."""
+    yield lambda task: task.await_word(ask)
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """Do blocking work in a thread of its own, which does not outlive the process. Raises what `work` raises."""
+    done: list[Callable[[], Result]] = []
+
+    def run(wake: Callable[[], None]) -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  # raised again where it is waited for
+            failure = error
+            done.append(lambda: _raise(failure))
+        else:
+            done.append(lambda: result)
+        wake()
+
+    await told(lambda wake: threading.Thread(target=run, args=(wake,), daemon=True).start())
+    return done[0]()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+class time_limit:  # noqa: N801  # used as a statement
+    """`async with time_limit(seconds):` raises TooSlow where the block was not done in time."""
+
+    __slots__ = ("seconds", "timer")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.timer: Timer
+
+    @types.coroutine
+    def __aenter__(self) -> Waiting:
+        yield lambda task: task.begin(self)
+
+    @types.coroutine
+    def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> Waiting:
+        yield lambda task: task.end(self)
+        if isinstance(error, Expired) and error.limit is self:
+            raise TooSlow(f"not done within {self.seconds:g} s") from None
+
+
+class Expired(BaseException):
+    """Thrown into a task whose time limit ran out; on its way out of that block it becomes TooSlow."""
+
+    def __init__(self, limit: time_limit) -> None:
+        super().__init__(limit)
+        self.limit = limit

@@ -1,6 +1,6 @@
 """A worker process: `python -m gateway.worker --control FD --listen FD …`, started by `gateway.supervisor` only.
 
-It runs two threads: trio opens connections, the relay moves the bytes of open ones. It is told everything through the
+It runs two threads: the loop serves connections, trio talks with the supervisor. It is told everything through the
 control channel: options, routes, certificates, and when to drain; when the channel ends it drains by itself, since
 its supervisor is gone.
 """
@@ -18,6 +18,7 @@ from certs.leaf import Leaf
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.control import Channel
+from gateway.loop import Loop
 from gateway.options import Options
 from gateway.relay import Limits, Relay
 from gateway.server import Server
@@ -40,13 +41,16 @@ class Worker:
         self._routes = Routes()
         self._have_routes = trio.Event()
         limits = Limits(idle=options.idle, linger=options.linger, stall=options.stall)
-        self._relay = Relay(limits)
-        self._services = Services(options, self._relay, Certificates(self._want), Contexts(), self._routes.table)
+        self._loop = Loop()
+        self._relay = Relay(self._loop, limits)
+        self._token = trio.lowlevel.current_trio_token()
+        certificates = Certificates(self._want)
+        self._services = Services(options, self._loop, self._relay, certificates, Contexts(), self._routes.table)
         self._server = Server(self._services, listeners)
 
     async def run(self) -> None:
         """Serve until told to drain, and then until everything has ended."""
-        relaying = self._relay.start()
+        looping = self._loop.start()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen_to_supervisor)
@@ -55,8 +59,8 @@ class Worker:
                 await self._server.run()
                 nursery.cancel_scope.cancel()
         finally:
-            self._relay.stop()
-            await trio.to_thread.run_sync(relaying.join)
+            self._loop.stop(self._relay.close)
+            await trio.to_thread.run_sync(looping.join)
 
     async def _listen_to_supervisor(self) -> None:
         while (document := await self._channel.receive()) is not None:
@@ -64,9 +68,9 @@ class Worker:
                 case "routes":
                     await self._take_routes(document["document"])
                 case "leaf":
-                    self._take_leaf(document)
+                    self._loop.call(self._take_leaf, document)
                 case "answered":
-                    self._services.certificates.answer(document["host"])
+                    self._loop.call(self._services.certificates.answer, document["host"])
                 case "drain":
                     break
         self._server.drain()
@@ -87,8 +91,9 @@ class Worker:
             self._services.contexts.forget(old)
 
     def _want(self, host: str) -> None:
+        """Ask the supervisor for a leaf; called in the loop's thread, sent by trio's."""
         self._wanted.append(host)
-        self._news.set()
+        self._token.run_sync_soon(lambda: self._news.set())
 
     async def _send(self) -> None:
         """Tell what is new: only the last version counts, however slowly the supervisor listens."""

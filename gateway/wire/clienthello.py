@@ -5,9 +5,10 @@ make it larger than a network packet, and some clients cut it on purpose. Above,
 that checks every length. What is only passed on to OpenSSL (cipher suites, key shares, …) is stepped over, not judged.
 
 Sources: RFC 8446 sections 4.1.2 (ClientHello), 4.2 (extensions), 5.1 (records); RFC 6066 section 3 (server_name);
-RFC 7301 section 3.1 (ALPN); RFC 8701 (GREASE).
+RFC 7301 section 3.1 (ALPN).
 """
 
+import struct
 from dataclasses import dataclass
 
 from gateway.wire.cursor import Cursor
@@ -20,10 +21,10 @@ _HANDSHAKE_RECORD = 22
 _CLIENT_HELLO = 1
 _RECORD_HEADER = 5  # bytes: type, version, length
 _HANDSHAKE_HEADER = 4  # bytes: type, length
+_EXTENSION = struct.Struct(">HH")  # type, length
 
 _SERVER_NAME = 0
 _ALPN = 16
-_SUPPORTED_VERSIONS = 43
 _HOST_NAME = 0  # the one NameType there is
 
 
@@ -33,7 +34,6 @@ class ClientHello:
 
     server_name: bytes | None  # None: the extension is absent; b"": it is there and names no host
     alpn: tuple[bytes, ...]  # in the client's order
-    versions: tuple[int, ...]  # as 0x0304; the legacy version if the extension is absent; without GREASE
     size: int  # bytes of the records that hold it
 
 
@@ -44,16 +44,15 @@ def parse(data: bytes | memoryview) -> ClientHello | More:
         return gathered
     hello, size = gathered
     cursor = Cursor(hello, "client hello")
-    legacy_version = cursor.number(2, "version")
+    cursor.take(2, "version")
     cursor.take(32, "random")
-    _check_length("session id", cursor.vector(1, "session id").left, 0, 32)
-    _check_length("cipher suites", cursor.vector(2, "cipher suites").left, 2, 0xFFFE, step=2)
-    _check_length("compression methods", cursor.vector(1, "compression methods").left, 1, 0xFF)
+    _check_length("session id", len(cursor.block(1, "session id")), 0, 32)
+    _check_length("cipher suites", len(cursor.block(2, "cipher suites")), 2, 0xFFFE, step=2)
+    _check_length("compression methods", len(cursor.block(1, "compression methods")), 1, 0xFF)
     extensions = _extensions(cursor)
     return ClientHello(
         server_name=_server_name(extensions.get(_SERVER_NAME)),
         alpn=_alpn(extensions.get(_ALPN)),
-        versions=_versions(extensions.get(_SUPPORTED_VERSIONS), legacy_version),
         size=size,
     )
 
@@ -113,13 +112,20 @@ def _extensions(cursor: Cursor) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     if not cursor.left:
         return found
-    extensions = cursor.vector(2, "extensions")
+    extensions = cursor.block(2, "extensions")
     cursor.end("extensions")
-    while extensions.left:
-        kind = extensions.number(2, "extension type")
+    at, end = 0, len(extensions)
+    while at < end:
+        if end - at < _EXTENSION.size:
+            raise Malformed(f"client hello: extension header of {_EXTENSION.size} bytes, {end - at} left")
+        kind, size = _EXTENSION.unpack_from(extensions, at)
+        start = at + _EXTENSION.size
+        at = start + size
+        if at > end:
+            raise Malformed(f"client hello: extension {kind} of {size} bytes, {end - start} left")
         if kind in found:
             raise Malformed(f"client hello: extension {kind} given twice")
-        found[kind] = extensions.vector(2, f"extension {kind}").rest()
+        found[kind] = extensions[start:at]
     return found
 
 
@@ -133,7 +139,7 @@ def _server_name(extension: bytes | None) -> bytes | None:
     hosts: list[bytes] = []
     while names.left:
         kind = names.number(1, "type")
-        name = names.vector(2, "name").rest()
+        name = names.block(2, "name")
         if kind == _HOST_NAME:
             hosts.append(name)
     if len(hosts) > 1:
@@ -150,25 +156,9 @@ def _alpn(extension: bytes | None) -> tuple[bytes, ...]:
     _check_length("alpn list", protocols.left, 2, 0xFFFF)
     names: list[bytes] = []
     while protocols.left:
-        names.append(protocols.vector(1, "name").rest())
+        names.append(protocols.block(1, "name"))
         _check_length("alpn name", len(names[-1]), 1, 0xFF)
     return tuple(names)
-
-
-def _versions(extension: bytes | None, legacy_version: int) -> tuple[int, ...]:
-    if extension is None:
-        return (legacy_version,)
-    outer = Cursor(extension, "client hello: supported versions")
-    versions = outer.vector(1, "list")
-    outer.end("list")
-    _check_length("supported versions", versions.left, 2, 0xFE, step=2)
-    every = [versions.number(2, "version") for _ in range(versions.left // 2)]
-    return tuple(version for version in every if not _is_grease(version))
-
-
-def _is_grease(value: int) -> bool:
-    """RFC 8701: 0x0a0a, 0x1a1a … 0xfafa are sent to keep parsers tolerant and mean nothing."""
-    return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF
 
 
 def _check_length(what: str, length: int, least: int, most: int, step: int = 1) -> None:

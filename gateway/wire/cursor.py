@@ -32,7 +32,16 @@ class Cursor:
 
     def vector(self, length_size: int, what: str) -> "Cursor":
         """Take a length of `length_size` bytes and so many bytes after it; read these by a cursor of their own."""
-        return Cursor(self.take(self.number(length_size, f"length of {what}"), what), self._phase)
+        return Cursor(self.block(length_size, what), self._phase)
+
+    def block(self, length_size: int, what: str) -> bytes:
+        """Take a length of `length_size` bytes; give the bytes after it."""
+        start = self._at + length_size
+        end = start + int.from_bytes(self._data[self._at : start], "big")
+        if end > len(self._data):
+            return self.take(self.number(length_size, f"length of {what}"), what)  # raises, and says what is short
+        self._at = end
+        return self._data[start:end]
 
     def rest(self) -> bytes:
         """Take everything that is left."""

@@ -14,6 +14,7 @@ from OpenSSL import SSL
 
 from certs.leaf import Leaf
 from gateway.link import Link
+from gateway.loop import Loop
 from gateway.relay import Limits, Relay
 from gateway.tls import server_context
 from router.access import AccessLevel
@@ -48,6 +49,7 @@ class Ends:
 class Rig:
     """A running relay, and what it takes to make links for it."""
 
+    loop: Loop
     relay: Relay
     thread: threading.Thread
     ca: trustme.CA
@@ -77,7 +79,7 @@ class Rig:
     def link(self, version: ssl.TLSVersion | None = None, *, unix: bool = False, first: bytes = b"") -> Ends:
         """Make a link and hand it to the relay."""
         ends = self.prepare(version, unix=unix, first=first)
-        self.relay.add(ends.link)
+        self.loop.call(self.relay.add, ends.link)
         return ends
 
     def settle(self, times: int = 3) -> None:
@@ -99,13 +101,14 @@ class Rig:
 @contextlib.contextmanager
 def relaying(ca: trustme.CA, leaf: Leaf, limits: Limits | None = None) -> Iterator[Rig]:
     """Run a relay; at the end it must have survived, and closed every descriptor."""
-    relay = Relay(limits)
-    rig = Rig(relay, relay.start(), ca, server_context(leaf, ()))
+    loop = Loop()
+    relay = Relay(loop, limits)
+    rig = Rig(loop, relay, loop.start(), ca, server_context(leaf, ()))
     try:
         yield rig
         assert rig.thread.is_alive()
     finally:
-        relay.stop()
+        loop.stop(relay.close)
         rig.thread.join(DEADLINE)
         for ends in rig.made:
             ends.close()

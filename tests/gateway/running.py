@@ -12,6 +12,7 @@ from certs.leaf import Leaf
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.listening import listen
+from gateway.loop import Loop
 from gateway.options import Options
 from gateway.relay import Limits, Relay
 from gateway.server import Server
@@ -64,18 +65,20 @@ class Running:
                 self.services.certificates.put(leaf, default=False)
             self.services.certificates.answer(host)
 
-        self.call(put)
+        self.services.loop.call(put)
 
 
 @contextlib.contextmanager
 def running(leaves: Iterable[Leaf], options: Options | None = None, limits: Limits | None = None) -> Iterator[Running]:
     """Run a gateway that presents `leaves`, the first by default. At the end it must have survived."""
-    relay = Relay(limits)
+    loop = Loop()
+    relay = Relay(loop, limits)
     asked: list[str] = []
     certificates = Certificates(asked.append)
     for number, leaf in enumerate(leaves):
         certificates.put(leaf, default=number == 0)
-    services = Services(options or Options(public_port=8443, drain=0.0), relay, certificates, Contexts(), RouteTable())
+    options = options or Options(public_port=8443, drain=0.0)
+    services = Services(options, loop, relay, certificates, Contexts(), RouteTable())
     listener = listen("127.0.0.1", 0, 1)[0]
     gateway = Running(listener.getsockname()[1], services, Server(services, [listener]), asked)
     up = threading.Event()
@@ -86,7 +89,7 @@ def running(leaves: Iterable[Leaf], options: Options | None = None, limits: Limi
         await gateway.server.run()
 
     pool = ThreadPoolExecutor(1)
-    relaying = relay.start()
+    looping = loop.start()
     serving = pool.submit(trio.run, serve)
     try:
         assert up.wait(DEADLINE)
@@ -97,6 +100,6 @@ def running(leaves: Iterable[Leaf], options: Options | None = None, limits: Limi
         try:
             serving.result(DEADLINE)
         finally:
-            relay.stop()
-            relaying.join(DEADLINE)
+            loop.stop(relay.close)
+            looping.join(DEADLINE)
             pool.shutdown()

@@ -41,21 +41,21 @@ def test_bytes_go_up_and_down(rig: Rig, version: ssl.TLSVersion, unix: bool) -> 
 def test_the_upstream_may_speak_first(rig: Rig, version: ssl.TLSVersion) -> None:
     ends = rig.prepare(version)
     ends.upstream.sendall(b"welcome")
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     assert ends.client.receive(7) == b"welcome"
 
 
 def test_what_was_read_during_the_opening_goes_up_first(rig: Rig) -> None:
     ends = rig.prepare(first=b"GET / ")
     ends.client.send(b"HTTP/1.1")
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     assert read_exactly(ends.upstream, 14) == b"GET / HTTP/1.1"
 
 
 def test_much_that_was_read_during_the_opening_waits_for_an_upstream_that_does_not_read(rig: Rig) -> None:
     ends = rig.prepare(first=pattern(8 * BATCH))
     ends.client.socket.sendall(ends.client.records(b"then this") + ends.client.goodbye())
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     rig.settle()
     assert read_to_end(ends.upstream) == (pattern(8 * BATCH) + b"then this", True)
 
@@ -131,7 +131,7 @@ def test_data_in_one_flight_with_a_goodbye_goes_up_whole(rig: Rig, version: ssl.
     flight = ends.client.records(pattern(size)) + ends.client.goodbye()
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(ends.client.socket.sendall, flight)
-        rig.relay.add(ends.link)
+        rig.loop.call(rig.relay.add, ends.link)
         assert read_to_end(ends.upstream) == (pattern(size), True)
         sending.result()
 
@@ -149,7 +149,7 @@ def test_data_in_one_flight_with_a_bare_fin_goes_up_whole_and_then_a_reset(
 
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send)
-        rig.relay.add(ends.link)
+        rig.loop.call(rig.relay.add, ends.link)
         assert read_to_end(ends.upstream) == (pattern(size), False)
         sending.result()
 
@@ -168,7 +168,7 @@ def test_data_in_one_flight_with_the_upstreams_fin_comes_down_whole(
 
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send)
-        rig.relay.add(ends.link)
+        rig.loop.call(rig.relay.add, ends.link)
         assert ends.client.receive_to_end() == (pattern(size), Ending.GOODBYE)
         sending.result()
 
@@ -188,7 +188,7 @@ def test_an_upstreams_reset_is_not_taken_for_an_end(rig: Rig, version: ssl.TLSVe
     ends = rig.prepare(version)
     ends.upstream.sendall(pattern(50_000))
     reset(ends.upstream)
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     assert ends.client.receive_to_end() == (pattern(50_000), Ending.FIN)
 
 
@@ -197,7 +197,7 @@ def test_an_upstreams_reset_met_while_sending_to_it_is_not_taken_for_an_end(rig:
     ends = rig.prepare(version, first=b"the send that meets the reset takes the socket's error with it")
     ends.upstream.sendall(pattern(50_000))
     reset(ends.upstream)
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     assert ends.client.receive_to_end() == (pattern(50_000), Ending.FIN)
 
 
@@ -226,7 +226,7 @@ def test_a_client_that_resets_has_its_upstream_reset(rig: Rig) -> None:
 def test_what_was_read_of_a_client_that_resets_is_delivered_to_a_slow_upstream(rig: Rig) -> None:
     ends = rig.prepare()
     pending = fill(ends.link.upstream)
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     ends.client.send(pattern(48 * 1024))
     rig.settle()
     assert ends.link.up
@@ -289,7 +289,7 @@ class Faulty(Link):
 def test_a_fault_with_one_link_ends_that_link_alone(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     neighbour = rig.link()
     faulty = rig.prepare(kind=Faulty)
-    rig.relay.add(faulty.link)
+    rig.loop.call(rig.relay.add, faulty.link)
     faulty.client.send(b"stumble")
     assert faulty.client.receive_to_end()[0] == b""
     neighbour.ping()
@@ -300,7 +300,7 @@ def test_a_fault_while_a_link_is_taken_over_ends_that_link_alone(rig: Rig) -> No
     neighbour = rig.link()
     faulty = rig.prepare(kind=Faulty)
     faulty.client.send(b"stumble at once")
-    rig.relay.add(faulty.link)
+    rig.loop.call(rig.relay.add, faulty.link)
     assert faulty.client.receive_to_end()[0] == b""
     neighbour.ping()
 

@@ -69,7 +69,7 @@ def test_a_client_that_vanishes_while_its_upstream_does_not_read_costs_no_cpu(
 ) -> None:
     ends = rig.prepare(version)
     fill(ends.link.upstream)
-    rig.relay.add(ends.link)
+    rig.loop.call(rig.relay.add, ends.link)
     ends.client.send(pattern(48 * 1024))
     rig.settle()
     assert ends.link.up
@@ -101,7 +101,7 @@ def test_a_link_that_stalls_ends_and_half_a_message_is_not_taken_for_a_whole(ca:
     with relaying(ca, leaf, Limits(stall=1)) as rig:
         stalled, quiet = rig.prepare(), rig.link()
         sent = fill(stalled.link.upstream)
-        rig.relay.add(stalled.link)
+        rig.loop.call(rig.relay.add, stalled.link)
         stalled.client.send(pattern(48 * 1024, sent))
         assert stalled.client.receive_to_end()[1] in (Ending.FIN, Ending.RESET)
         assert stalled.link.closed == "stalled"

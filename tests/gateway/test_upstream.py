@@ -11,6 +11,7 @@ from gateway.errors import Refusal
 from gateway.upstream import dial
 from router.access import AccessLevel
 from router.model import Protocol, Route, UnixAddress
+from tests.gateway.driving import drive
 
 
 @pytest.fixture
@@ -31,24 +32,24 @@ def listener(run: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-async def test_a_socket_is_reached(run: Path, listener: socket.socket) -> None:
-    with await dial(route_to(run / "real"), 5) as upstream:
+def test_a_socket_is_reached(run: Path, listener: socket.socket) -> None:
+    with drive(dial(route_to(run / "real"), 5)) as upstream:
         upstream.send(b"hello")
         with listener.accept()[0] as accepted:
             assert accepted.recv(16) == b"hello"
 
 
-async def test_a_link_in_place_of_a_socket_is_not_followed(run: Path, listener: socket.socket) -> None:
+def test_a_link_in_place_of_a_socket_is_not_followed(run: Path, listener: socket.socket) -> None:
     """A pod must not be able to make the gateway, which may be root, connect to a socket of its choice."""
     (run / "link").symlink_to(run / "real")
     with pytest.raises(Refusal, match="does not take connections"):
-        await dial(route_to(run / "link"), 5)
+        drive(dial(route_to(run / "link"), 5))
     listener.setblocking(False)
     with pytest.raises(BlockingIOError):
         listener.accept()
 
 
-async def test_a_file_in_place_of_a_socket_is_refused(run: Path) -> None:
+def test_a_file_in_place_of_a_socket_is_refused(run: Path) -> None:
     (run / "file").write_text("")
     with pytest.raises(Refusal, match="does not take connections"):
-        await dial(route_to(run / "file"), 5)
+        drive(dial(route_to(run / "file"), 5))

@@ -8,20 +8,17 @@ from gateway.wire.clienthello import LARGEST, MOST_RECORDS, ClientHello, parse
 from gateway.wire.verdict import More
 from tests.gateway.wire.prefixes import check_total, malformed, recorded, whole
 
-TLS13, TLS12 = 0x0304, 0x0303
-EVERY = (TLS13, TLS12, 0x0302, 0x0301)
-
 RECORDED = [
-    # name, bytes before it, server name, ALPN, versions
-    ("openssl_tls13", 0, b"mydb.pods.localhost", (), EVERY),
-    ("openssl_no_name", 0, None, (), EVERY),
-    ("openssl_tls12_alpn", 0, b"web.pods.localhost", (b"h2", b"http/1.1"), (TLS12,)),
-    ("curl_tls", 0, b"web.pods.localhost", (b"h2", b"http/1.1"), EVERY),
-    ("psql15_starttls", 8, b"mydb.pods.localhost", (), (TLS13, TLS12)),
-    ("libpq18_starttls", 8, b"mydb.pods.localhost", (b"postgresql",), (TLS13, TLS12)),
-    ("libpq18_direct", 0, b"mydb.pods.localhost", (b"postgresql",), (TLS13, TLS12)),
-    ("neo4j_tls", 0, b"localhost", (), (TLS13, TLS12)),
-    ("chromium_tls", 0, b"web.pods.localhost", (b"h2", b"http/1.1"), (TLS13, TLS12)),
+    # name, bytes before it, server name, ALPN
+    ("openssl_tls13", 0, b"mydb.pods.localhost", ()),
+    ("openssl_no_name", 0, None, ()),
+    ("openssl_tls12_alpn", 0, b"web.pods.localhost", (b"h2", b"http/1.1")),
+    ("curl_tls", 0, b"web.pods.localhost", (b"h2", b"http/1.1")),
+    ("psql15_starttls", 8, b"mydb.pods.localhost", ()),
+    ("libpq18_starttls", 8, b"mydb.pods.localhost", (b"postgresql",)),
+    ("libpq18_direct", 0, b"mydb.pods.localhost", (b"postgresql",)),
+    ("neo4j_tls", 0, b"localhost", ()),
+    ("chromium_tls", 0, b"web.pods.localhost", (b"h2", b"http/1.1")),
 ]
 
 
@@ -59,12 +56,10 @@ def records(message: bytes, *sizes: int) -> bytes:
 NAMED = hello(server_name(name_entry(b"a.example")))
 
 
-@pytest.mark.parametrize(("name", "before", "host", "alpn", "versions"), RECORDED)
-def test_reads_real_clients(
-    name: str, before: int, host: bytes | None, alpn: tuple[bytes, ...], versions: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize(("name", "before", "host", "alpn"), RECORDED)
+def test_reads_real_clients(name: str, before: int, host: bytes | None, alpn: tuple[bytes, ...]) -> None:
     data = recorded(name)[before:]
-    assert whole(parse, data, LARGEST) == ClientHello(host, alpn, versions, len(data))
+    assert whole(parse, data, LARGEST) == ClientHello(host, alpn, len(data))
     assert parse(memoryview(data)) == parse(data)
 
 
@@ -76,17 +71,13 @@ def test_reads_a_hello_in_two_records_cut_anywhere(name: str) -> None:
     for cut in range(1, len(message)):
         found = parse(records(message, cut))
         assert isinstance(found, ClientHello)
-        assert (found.server_name, found.alpn, found.versions) == (
-            expected.server_name,
-            expected.alpn,
-            expected.versions,
-        )
+        assert (found.server_name, found.alpn) == (expected.server_name, expected.alpn)
         assert found.size == expected.size + 5
 
 
 def test_feeds_two_records_byte_by_byte() -> None:
     data = records(NAMED, 3)
-    assert whole(parse, data, LARGEST) == ClientHello(b"a.example", (), (TLS12,), len(data))
+    assert whole(parse, data, LARGEST) == ClientHello(b"a.example", (), len(data))
 
 
 def test_asks_for_no_more_than_the_record_at_hand_and_then_for_the_next_header() -> None:
@@ -122,14 +113,12 @@ def test_absent_empty_and_given_names_are_three_things(extensions: bytes | None,
     assert found.server_name == host
 
 
-def test_grease_is_tolerated_and_left_out_of_the_versions() -> None:
+def test_grease_is_tolerated() -> None:
     grease = extension(0x1A1A, b"") + extension(0xFAFA, b"\0")
     alpn = extension(16, vector(2, vector(1, b"\x0a\x0a") + vector(1, b"h2")))
-    versions = extension(43, vector(1, b"\x7a\x7a\x03\x04\x0a\x1a\x03\x03"))
-    found = parse(records(hello(grease + alpn + versions, ciphers=b"\x2a\x2a\x13\x01")))
+    found = parse(records(hello(grease + alpn, ciphers=b"\x2a\x2a\x13\x01")))
     assert isinstance(found, ClientHello)
     assert found.alpn == (b"\x0a\x0a", b"h2")
-    assert found.versions == (TLS13, 0x0A1A, TLS12)
 
 
 BROKEN = [
@@ -154,7 +143,7 @@ BROKEN = [
     ),
     (records(b"\x01" + vector(3, hello(None)[4:] + b"\0\x05ab")), "extensions of 5 bytes, 2 left"),
     (records(b"\x01" + vector(3, hello()[4:] + b"?")), "1 bytes after the end of extensions"),
-    (records(hello(b"\0")), "extension type of 2 bytes, 1 left"),
+    (records(hello(b"\0")), "extension header of 4 bytes, 1 left"),
     (records(hello(b"\0\x05\0\x02a")), "extension 5 of 2 bytes, 1 left"),
     (records(hello(extension(0, b"") * 2)), "extension 0 given twice"),
     (records(hello(extension(5, b"") + extension(6, b"") + extension(5, b""))), "extension 5 given twice"),
@@ -166,9 +155,6 @@ BROKEN = [
     (records(hello(extension(16, vector(2, b"\0\x01a")))), "alpn name of 0 bytes, expected 1 to 255"),
     (records(hello(extension(16, vector(2, b"\x03h2")))), "alpn: name of 3 bytes, 2 left"),
     (records(hello(extension(16, vector(2, b"\x02h2") + b"?"))), "alpn: 1 bytes after the end of list"),
-    (records(hello(extension(43, b"\0"))), "supported versions of 0 bytes, expected 2 to 254, an even number"),
-    (records(hello(extension(43, b"\x03\x03\x04\x03"))), "supported versions of 3 bytes, expected 2 to 254, an even"),
-    (records(hello(extension(43, b"\x02\x03\x04?"))), "supported versions: 1 bytes after the end of list"),
 ]
 
 

@@ -1,0 +1,290 @@
+"""The loop of a worker: one epoll in one thread, for everything that happens on descriptors.
+
+Theory of operation. Each watched descriptor has a handler, called with its events. Handlers are for what is quick: the
+relay's links, which move a batch at a time. What takes long, such as a handshake's arithmetic, is a `Task`: a coroutine
+that waits for what `gateway.waiting` offers. A woken task is not run at once but queued, and of the queue each turn
+of the loop takes `TURN` seconds' worth, so a crowd of new connections delays bytes of open ones by no more than that.
+The other way round, every turn runs at least one task, however busy the links are.
+
+A turn calls all handlers before it runs tasks and calls, and only these two open descriptors: so an event never
+reaches the successor of a descriptor closed earlier in the turn.
+
+Interest in a descriptor is changed when it must be and not before: a task that goes on leaves its interest with the
+kernel, since most often it soon waits for the same again, or hands the connection to the relay, which does.
+"""
+
+import collections
+import heapq
+import itertools
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from gateway.waiting import READ, Cancelled, Expired, time_limit
+
+log = logging.getLogger("podgate.loop")
+
+Handler = Callable[[int], object]
+
+EVENTS = 256  # taken from the kernel at once
+TURN = 0.0005  # seconds of tasks before the links have their turn again
+CROWD = 16  # queued tasks from which on no new ones are begun
+
+
+class Loop:
+    """Handlers, tasks and timers of one thread. `call`, `stop` and `start` may be used from any; nothing else may."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()  # when this turn began
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._interest: dict[int, int] = {}  # by descriptor, as the kernel has it
+        self._woken: collections.deque[Task] = collections.deque()
+        self._tasks: set[Task] = set()
+        self._timers: list[Timer] = []  # a heap
+        self._cancelled = 0  # timers among these that wait for nothing any more
+        self._numbers = itertools.count()
+        self._calls: collections.deque[Callable[[], object]] = collections.deque()
+        self._calling = threading.Lock()  # between `call` and the end of the loop
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopped = False
+        self.watch(self._wakeup, READ, lambda _events: os.eventfd_read(self._wakeup))
+
+    # ---- from any thread
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have a function called in the loop; forgotten if the loop has ended."""
+        with self._calling:
+            if not self._stopped:
+                self._calls.append(partial(function, *arguments))
+                os.eventfd_write(self._wakeup, 1)
+
+    def stop(self, last: Callable[[], object] = lambda: None) -> None:
+        """End the tasks, call `last`, and end the loop."""
+        self.call(self._stop, last)
+
+    def start(self) -> threading.Thread:
+        """Run the loop in a thread of its own."""
+        thread = threading.Thread(target=self._run_or_end, name="loop")
+        thread.start()
+        return thread
+
+    # ---- from the loop's own thread
+
+    def watch(self, descriptor: int, events: int, handler: Handler | None = None) -> None:
+        """Make `events` (0: none) be looked for; `handler` replaces the one there is."""
+        if handler is not None:
+            self._handlers[descriptor] = handler
+        before = self._interest.get(descriptor, 0)
+        if events == before:
+            return
+        if not before:
+            self._epoll.register(descriptor, events)
+        elif events:
+            self._epoll.modify(descriptor, events)
+        else:  # EPOLLHUP and EPOLLERR would be reported even for an empty mask
+            self._epoll.unregister(descriptor)
+        self._interest[descriptor] = events
+
+    def forget(self, descriptor: int) -> None:
+        """Drop what is known of a descriptor that is closed next, which ends the kernel's part of it."""
+        self._interest.pop(descriptor, None)
+        self._handlers.pop(descriptor, None)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine as a task, from a later point of this turn on."""
+        task = Task(self, coroutine)
+        self._tasks.add(task)
+        task.wake()
+
+    def after(self, seconds: float, function: Callable[[], object]) -> "Timer":
+        """Have a function called once, after a time."""
+        timer = Timer(time.monotonic() + seconds, next(self._numbers), function)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def cancel(self, timer: "Timer") -> None:
+        """Have it not called after all. What is cancelled never makes up more than half of the heap."""
+        if timer.function is not None:
+            timer.function = None
+            self._cancelled += 1
+            if self._cancelled * 2 > len(self._timers):
+                self._timers = [kept for kept in self._timers if kept.function is not None]
+                heapq.heapify(self._timers)
+                self._cancelled = 0
+
+    def cancel_tasks(self) -> None:
+        """End all tasks where they wait."""
+        for task in tuple(self._tasks):
+            task.throw(Cancelled())
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many tasks are queued that none should be begun."""
+        return len(self._woken) >= CROWD
+
+    # ---- for tasks
+
+    def wake(self, task: "Task") -> None:
+        """Queue a task."""
+        self._woken.append(task)
+
+    def finished(self, task: "Task") -> None:
+        """Forget a task."""
+        self._tasks.discard(task)
+
+    # ---- the loop itself
+
+    def _run_or_end(self) -> None:
+        try:
+            self.run()
+        except BaseException:
+            log.exception("loop: ended by a fault; this worker ends, and its supervisor makes another")
+            os._exit(70)  # EX_SOFTWARE: without its loop a worker would only collect connections
+
+    def run(self) -> None:
+        """Run until `stop`."""
+        poll, handler_of, calls, woken = self._epoll.poll, self._handlers.get, self._calls, self._woken
+        while not self._stopped:
+            patience: float = -1
+            if woken:
+                patience = 0
+            elif self._timers:
+                patience = max(0, self._timers[0].when - self.now)
+            events = poll(patience, EVENTS)
+            self.now = now = time.monotonic()
+            for descriptor, event in events:
+                handler = handler_of(descriptor)
+                if handler is not None:
+                    handler(event)
+            while calls:
+                calls.popleft()()
+            while self._timers and self._timers[0].when <= now:
+                self._ring(heapq.heappop(self._timers))
+            if woken:
+                self._run_tasks()
+        with self._calling:
+            self._epoll.close()
+            os.close(self._wakeup)
+
+    def _run_tasks(self) -> None:
+        until = time.monotonic() + TURN
+        while self._woken:
+            self._woken.popleft().step()
+            if time.monotonic() >= until:
+                return
+
+    def _ring(self, timer: "Timer") -> None:
+        function, timer.function = timer.function, None
+        if function is None:
+            self._cancelled -= 1
+        else:
+            function()
+
+    def _stop(self, last: Callable[[], object]) -> None:
+        self.cancel_tasks()
+        while self._woken:
+            self._woken.popleft().step()
+        last()
+        self._stopped = True
+
+
+class Timer:
+    """A function that is to be called at a time of the monotonic clock."""
+
+    __slots__ = ("function", "number", "when")
+
+    def __init__(self, when: float, number: int, function: Callable[[], object]) -> None:
+        self.when = when
+        self.number = number  # in the order they were made
+        self.function: Callable[[], object] | None = function  # None: called, or cancelled
+
+    def __lt__(self, other: "Timer") -> bool:
+        return (self.when, self.number) < (other.when, other.number)
+
+
+class Task:
+    """A coroutine under way."""
+
+    __slots__ = ("_coroutine", "_error", "_loop", "_queued", "_waits", "_watched")
+
+    def __init__(self, loop: Loop, coroutine: Coroutine[Any, Any, object]) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._error: BaseException | None = None  # to be thrown at the next step
+        self._queued = False
+        self._waits = 0  # counts them: a wake-up meant for an earlier wait is not taken for this one's
+        self._watched = -1  # the descriptor it waits for; none is watched while it runs, so it may close what it likes
+
+    def step(self) -> None:
+        """Run on to the next wait, or to the end."""
+        self._queued = False
+        self._waits += 1
+        if self._watched >= 0:
+            self._loop.watch(self._watched, 0)
+            self._loop.forget(self._watched)
+            self._watched = -1
+        error, self._error = self._error, None
+        try:
+            request = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+            while request(self):
+                request = self._coroutine.send(None)
+        except (StopIteration, Cancelled):
+            self._loop.finished(self)
+        except BaseException:
+            self._loop.finished(self)
+            log.exception("loop: fault in a task")
+
+    def wake(self) -> None:
+        """Go on soon."""
+        if not self._queued:
+            self._queued = True
+            self._loop.wake(self)
+
+    def throw(self, error: BaseException) -> None:
+        """Go on soon, with an error."""
+        self._error = error
+        self.wake()
+
+    # ---- what `gateway.waiting` arranges; True: there is nothing to wait for
+
+    def watch(self, descriptor: int, events: int) -> bool:
+        """Wake when the descriptor has one of `events`."""
+        self._watched = descriptor
+        self._loop.watch(descriptor, events, lambda _events: self.wake())
+        return False
+
+    def sleep(self, seconds: float) -> bool:
+        """Wake after a time."""
+        self._loop.after(seconds, partial(self._wake_from, self._waits))
+        return False
+
+    def await_word(self, ask: Callable[[Callable[[], None]], None]) -> bool:
+        """Wake when the function given to `ask` is called, from whatever thread."""
+        ask(partial(self._loop.call, self._wake_from, self._waits))
+        return False
+
+    def begin(self, limit: time_limit) -> bool:
+        """Begin a time limit."""
+        limit.timer = self._loop.after(limit.seconds, partial(self._expire, limit))
+        return True
+
+    def end(self, limit: time_limit) -> bool:
+        """End a time limit."""
+        self._loop.cancel(limit.timer)
+        return True
+
+    def _wake_from(self, wait: int) -> None:
+        if self._waits == wait:
+            self.wake()
+
+    def _expire(self, limit: time_limit) -> None:
+        if self._error is None:
+            self.throw(Expired(limit))
+        else:  # one thing at a time: an inner limit's end must not hide an outer one's
+            limit.timer = self._loop.after(0, partial(self._expire, limit))
