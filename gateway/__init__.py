@@ -17,5 +17,6 @@ The walk of one connection through the files:
 
 The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to
 every `process` through its `control` channel; the `worker` there swaps its table in one assignment and says so.
-`lastgood` keeps the table on disk, `leaves` gives out certificates, `options` is what a gateway can be told.
+`lastgood` keeps the table on disk, `leaves` gives out certificates, `options` is what a gateway can be told. `logs`
+writes log lines many at once, `wheel` finds the links that are silent too long.
 """

@@ -78,6 +78,6 @@ class Link:
         self.received = len(first)  # bytes from the client, decrypted
         self.sent = 0  # bytes taken by the client's TLS
         self.opened = self.active = 0.0  # of the relay's clock
-        self.due = 0  # the second of that clock at which the relay looks at it next
+        self.due = 0  # its place on the wheel
         self.ends_at = 0.0  # closed then, whatever happens; 0: no such time
         self.closed = ""  # why, once it is

@@ -145,6 +145,7 @@ class Loop:
             self.run()
         except BaseException:
             log.exception("loop: ended by a fault; this worker ends, and its supervisor makes another")
+            logging.shutdown()
             os._exit(70)  # EX_SOFTWARE: without its loop a worker would only collect connections
 
     def run(self) -> None:

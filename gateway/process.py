@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import trio
 
@@ -19,6 +20,7 @@ from router.snapshot import Version
 log = logging.getLogger("podgate.supervisor")
 
 MOST_PENDING = 256  # documents waiting for a worker; past that it gets one snapshot instead of further deltas
+ENVIRONMENT = {"OPENSSL_CONF": str(Path(__file__).with_name("openssl.cnf"))}
 KILL_AFTER = 5.0  # seconds past its grace period until a draining worker is killed
 
 
@@ -46,7 +48,9 @@ class WorkerProcess:
         for descriptor in listening:
             command += ["--listen", str(descriptor)]
         inherited = [theirs.fileno(), *listening]
-        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, pass_fds=inherited)
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.DEVNULL, pass_fds=inherited, env={**os.environ, **ENVIRONMENT}
+        )
         theirs.close()
         worker = cls(process, Channel(ours), snapshot)
         worker.post(encode({"kind": "start", "options": options.to_document()}))

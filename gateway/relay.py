@@ -15,7 +15,7 @@ sent delivered, and then the client's TCP ends without close_notify, for the sam
 client still sends, it is read and dropped for a while, since closing over unread bytes would send a reset that
 overtakes what the client has not read yet.
 
-Each link has one place in `_due`, a dictionary of seconds, and is looked at when its turn comes, not at each message.
+Each link has one place on a wheel of seconds, and is looked at when its turn comes, not at each message.
 
 This file is written for speed: method calls and attribute reads are its cost.
 """
@@ -37,6 +37,7 @@ from gateway.link import Flow, Link
 from gateway.loop import Loop
 from gateway.openssl import Why
 from gateway.waiting import READ, TROUBLE, WRITE
+from gateway.wheel import Wheel
 
 log = logging.getLogger("podgate.link")
 
@@ -44,7 +45,6 @@ RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
-LOOK = 1.0  # seconds between looks at the links whose time has come
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
 
@@ -66,9 +66,7 @@ class Relay:
         self._limits = limits if limits is not None else Limits()
         self._look = max(1.0, min(self._limits.idle, self._limits.linger, self._limits.stall) / 2)
         self._links: set[Link] = set()
-        self._due: dict[int, list[Link]] = {}  # by the second of the loop's clock
-        self._swept = int(loop.now)
-        self._sweeping = False
+        self._wheel = Wheel(loop, partial(self._guard, self._look_at))
         # One scratch buffer for all links: the loop serves one at a time, and a large buffer allocated for each read
         # would be faulted in anew for every small message.
         self._scratch = memoryview(bytearray(BATCH))
@@ -121,12 +119,9 @@ class Relay:
         self._close(link, "fault of the gateway")
 
     def _open(self, link: Link) -> None:
-        if not self._sweeping:
-            self._sweeping, self._swept = True, int(self._loop.now)
-            self._loop.after(LOOK, self._sweep)
         self._links.add(link)
         link.opened = link.active = self._loop.now
-        self._put(link, self._loop.now + self._look)
+        self._wheel.put(link, self._loop.now + self._look)
         self._loop.watch(link.client_fd, 0, partial(self._client_ready, link))
         self._loop.watch(link.upstream_fd, 0, partial(self._upstream_ready, link))
         if link.up:
@@ -192,7 +187,7 @@ class Relay:
             except OSError:  # it has gone already; reading from it will tell
                 return
         elif int.from_bytes(ioctl(link.upstream, TIOCOUTQ, bytes(4)), sys.byteorder):
-            self._put(link, self._loop.now + 1)  # then looked at again
+            self._wheel.put(link, self._loop.now + 1)  # then looked at again
         else:
             link.up_flow = ENDED
             _close_by_reset(link.upstream)
@@ -250,7 +245,8 @@ class Relay:
         try:
             if not link.upstream_lost:
                 link.tls.shutdown()
-            link.client.shutdown(socket.SHUT_WR)
+            if link.client_open or link.up_flow is not ENDED:  # otherwise it is closed next
+                link.client.shutdown(socket.SHUT_WR)
         except SSL.WantWriteError:
             return  # tried again when the client's socket has room
         except (SSL.Error, OSError):
@@ -270,7 +266,7 @@ class Relay:
                 return self._close(link, "client went away" if link.client_lost else "both sides ended")
             if not link.ends_at:
                 link.ends_at = self._loop.now + LEAVE
-                self._put(link, link.ends_at)
+                self._wheel.put(link, link.ends_at)
         client = READ if link.client_open and not link.up else 0
         if link.down_flow is ENDING or link.down:
             client |= WRITE
@@ -290,6 +286,7 @@ class Relay:
             return
         link.closed = why
         self._links.discard(link)
+        self._wheel.drop(link)
         self._loop.forget(link.client_fd)
         self._loop.forget(link.upstream_fd)
         link.client.close()
@@ -301,22 +298,6 @@ class Relay:
             link.client_address, link.route.protocol, link.route.host, why,
             self._loop.now - link.opened, link.received, link.sent,
         )  # fmt: skip
-
-    def _put(self, link: Link, when: float) -> None:
-        link.due = max(int(when), self._swept) + 1
-        self._due.setdefault(link.due, []).append(link)
-
-    def _sweep(self) -> None:
-        """Look at the links whose turn has come."""
-        second = int(self._loop.now)
-        for due in range(self._swept + 1, second + 1):
-            for link in self._due.pop(due, ()):
-                if link.due == due and not link.closed:  # otherwise it was put elsewhere since
-                    self._guard(self._look_at, link)
-        self._swept = second
-        self._sweeping = bool(self._links)
-        if self._sweeping:
-            self._loop.after(LOOK, self._sweep)
 
     def _look_at(self, link: Link) -> None:
         if link.client_lost and link.up_flow is ENDING and not link.up:
@@ -333,7 +314,7 @@ class Relay:
             self._close(link, why)
         elif not link.closed:
             soon = link.client_lost or link.ends_at
-            self._put(link, self._loop.now + (1 if soon else self._look))
+            self._wheel.put(link, self._loop.now + (1 if soon else self._look))
 
 
 def _close_by_reset(upstream: socket.socket) -> None:

@@ -17,7 +17,6 @@ from gateway.waiting import READ
 
 log = logging.getLogger("podgate.server")
 
-ACCEPTS = 16  # taken from the kernel before others get a turn
 SPARE = 200  # descriptors kept for what is not a connection
 DRAIN_LOOK = 0.05  # seconds between looks at what is still open
 COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
@@ -70,25 +69,24 @@ class Server:
         self._listeners = []
 
     def _accept(self, listener: socket.socket, _events: int) -> None:
-        """Take a few; who is left in the queue is reported again at the next turn."""
-        for _ in range(ACCEPTS):
-            if self._loop.is_crowded:
-                return
-            try:
-                client, address = listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._shed(listener)
-                continue  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
-            client.setblocking(False)
-            if self._is_full(address[0]):
-                client.close()
-                continue
-            self._openings += 1
-            self._openings_of[address[0]] += 1
-            self._loop.spawn(self._serve(client, address))
+        """Take one: its handshake costs more than another turn of the loop, which reports those left in the queue."""
+        if self._loop.is_crowded:
+            return
+        try:
+            client, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._shed(listener)
+            return
+        client.setblocking(False)
+        if self._is_full(address[0]):
+            client.close()
+            return
+        self._openings += 1
+        self._openings_of[address[0]] += 1
+        self._loop.spawn(self._serve(client, address))
 
     async def _serve(self, client: socket.socket, address: tuple[str, int]) -> None:
         try:

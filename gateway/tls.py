@@ -23,6 +23,16 @@ LARGEST_LOOK = 64 * 1024  # bytes: no parser of an opening asks for more
 SSL_MODE_RELEASE_BUFFERS = 0x10  # openssl/ssl.h: an idle connection keeps no buffers
 SSL_OP_NO_RENEGOTIATION = 0x40000000  # openssl/ssl.h: TLS 1.2 clients cannot ask for new handshakes
 
+SSL_OP_PRIORITIZE_CHACHA = 0x00200000  # openssl/ssl.h: where a client likes it best, having no AES in hardware
+
+# AES-128 first, as the large sites have it: it is as far beyond reach as AES-256, and with SHA-256, which processors
+# have in hardware, a handshake costs a tenth less. Of TLS 1.2 only what is forward secret and authenticated.
+CIPHERS_13 = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+CIPHERS_12 = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+
 ALPN = {
     Protocol.HTTP: (b"http/1.1",),
     Protocol.POSTGRES: (b"postgresql",),  # libpq 17 and later insists on it for direct TLS
@@ -64,6 +74,9 @@ def server_context(leaf: Leaf, alpn: tuple[bytes, ...]) -> SSL.Context:
     for issuer in chain[1:]:
         context.add_extra_chain_cert(issuer)
     context.use_privatekey(key)  # type: ignore[arg-type]  # any private key; OpenSSL itself judges the kind
+    context.set_tls13_ciphersuites(CIPHERS_13)
+    context.set_cipher_list(CIPHERS_12)
+    context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL_MODE_RELEASE_BUFFERS)

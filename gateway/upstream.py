@@ -101,9 +101,10 @@ async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, 
             else:
                 await writable(upstream)
                 error = upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if error or upstream.getsockname() == upstream.getpeername():
-                    # The latter: a port nobody listens on, drawn by the kernel as our own (TCP simultaneous open).
-                    error = error or errno.ECONNREFUSED
+                own = upstream.getsockname()
+                if not error and own[1] == place[1] and own == upstream.getpeername():
+                    error = errno.ECONNREFUSED  # a port nobody listens on, drawn as our own (TCP simultaneous open)
+                if error:
                     raise OSError(error, os.strerror(error)) from None
     except BaseException:
         upstream.close()

@@ -7,7 +7,6 @@ its supervisor is gone.
 
 import argparse
 import logging
-import os
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from certs.leaf import Leaf
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.control import Channel
+from gateway.logs import log_to
 from gateway.loop import Loop
 from gateway.options import Options
 from gateway.relay import Limits, Relay
@@ -128,7 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--listen", type=int, action="append", required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
+    log_to(sys.stderr.fileno())
     sys.setswitchinterval(SWITCH_INTERVAL)
     # A terminal and a service manager signal all of a process group; a worker ends by its supervisor's word alone.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
