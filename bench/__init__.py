@@ -6,9 +6,12 @@ postgres   what a proxy costs a Postgres client
 http       what an HTTP request costs
 mixed      whether small messages stay quick beside bulk and crowds
 idle       how much memory an idle connection keeps
+workers    what a second worker costs, and how evenly the kernel shares connections out
 routes     what a lookup and a change cost in a table of 100,000 routes
 ready      how long from a pod's readiness, and from a change of its route, to the first answer through the gateway
 pod        what your own endpoint costs its clients (`endpoint` knows how to talk to it)
+soak       whether memory and descriptors stay flat under a million connections and minutes of clients of all manners:
+           `soaking` loads, `watch` samples, `flatness` judges, `soaked` writes
 
 How a run goes: `cli` takes the command, `run` sees what is here, `rounds` starts a fresh `process` for every round, its
 configuration from `peers/`, and hands the experiment a Round to measure with `load/`. `record` keeps every sample;
@@ -17,4 +20,5 @@ configuration from `peers/`, and hands the experiment a Round to measure with `l
 podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out DIR] [--json]
 podgate bench report DIR
 podgate bench pod NAME
+podgate bench soak [--connections N] [--minutes M] [--workers N] [--out DIR] [--json]
 """

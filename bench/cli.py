@@ -1,4 +1,4 @@
-"""`podgate bench`: measure Podgate beside its peers, rebuild a report, or look at one pod's endpoint."""
+"""`podgate bench`: measure Podgate beside its peers, rebuild a report, soak it, or look at one pod's endpoint."""
 
 import json
 import signal
@@ -20,7 +20,9 @@ from bench.missing import Missing
 from bench.peers.all import ORDER
 from bench.pod import ask_pod
 from bench.record import Record
-from bench.run import directory_for, measure, rounds
+from bench.run import RESULTS, directory_for, measure, rounds
+from bench.soak import rebuild, soak
+from bench.soaked import NAME as SOAK
 from bench.targets import judge
 from podgate.cli.failure import Failure
 from podgate.cli.output import EXIT_CODES, Json
@@ -33,7 +35,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-RESULTS = Path("bench") / "results"
 
 
 @app.command(epilog=EXIT_CODES)
@@ -62,18 +63,21 @@ def run(
 
 @app.command(epilog=EXIT_CODES)
 def report(
-    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run` put its results.")],
+    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run` or `soak` put its results.")],
     as_json: Json = False,
 ) -> None:
-    """Rebuild the report and the pictures of a run from its raw samples."""
+    """Rebuild the report and the pictures of a run, or of a soak, from its raw samples."""
     try:
+        if (directory / SOAK).is_file():
+            return rebuild(directory, as_json)
         record = records.load(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"no results can be read in {directory}: {error}; name the directory of a run") from None
-    _show(record, directory, as_json)
+    return _show(record, directory, as_json)
 
 
 app.command("pod", epilog=EXIT_CODES)(ask_pod)
+app.command("soak", epilog=EXIT_CODES)(soak)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ SUCCEEDED = Metric("succeeded", "%", "more")
 
 def measure_full(turn: Round) -> None:
     """New clients: one after the other, in bursts, and at fixed rates."""
-    _one_after_the_other(turn, "full")
+    one_after_the_other(turn, "full")
     for count in BURSTS:
         _many(turn, "burst", count, "at once")
     for rate in RATES:
@@ -27,10 +27,11 @@ def measure_full(turn: Round) -> None:
 
 def measure_resumed(turn: Round) -> None:
     """Clients that come back with a ticket."""
-    _one_after_the_other(turn, "resumed")
+    one_after_the_other(turn, "resumed")
 
 
-def _one_after_the_other(turn: Round, kind: str) -> None:
+def one_after_the_other(turn: Round, kind: str) -> None:
+    """Connect as fast as connections end; `kind` is full or resumed."""
     case = f"{kind} handshakes"
     with turn.load("connect", kind, "loop", AT_ONCE, turn.seconds) as load:
         result, cpu = turn.measure(load)

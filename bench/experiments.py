@@ -9,8 +9,20 @@ from bench.postgres import POSTGRES
 from bench.ready import READY_EXPERIMENT
 from bench.relay import RELAY
 from bench.routes import ROUTES_EXPERIMENT
+from bench.workers import WORKERS
 
 EXPERIMENTS: dict[str, Experiment | OwnExperiment] = {
     experiment.name: experiment
-    for experiment in (RELAY, CONNECT, RESUMED, POSTGRES, HTTP, MIXED, IDLE, ROUTES_EXPERIMENT, READY_EXPERIMENT)
+    for experiment in (
+        RELAY,
+        CONNECT,
+        RESUMED,
+        POSTGRES,
+        HTTP,
+        MIXED,
+        IDLE,
+        WORKERS,
+        ROUTES_EXPERIMENT,
+        READY_EXPERIMENT,
+    )
 }

@@ -17,6 +17,15 @@ class Died(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the kernel says of one process at one moment."""
+
+    memory: int  # KiB (PSS)
+    descriptors: int
+    cpu: float  # seconds so far
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A running program with all its processes: masters and supervisors count like workers."""
 
@@ -31,6 +40,21 @@ class Program:
         """Give the memory that belongs to its processes alone or is shared among them (PSS)."""
         return sum(_pss_kib(pid) for pid in self._family())
 
+    def descriptors(self) -> dict[int, int]:
+        """Count the open descriptors of each of its processes."""
+        return {pid: _descriptors(pid) for pid in self._family()}
+
+    def readings(self) -> dict[int, Reading]:
+        """Read all its processes, in the order they were started; one that ends meanwhile is left out."""
+        found = {}
+        for pid in self._family():
+            try:
+                cpu = time.clock_gettime_ns(_process_clock(pid)) / 1e9
+                found[pid] = Reading(_pss_kib(pid), _descriptors(pid), cpu)
+            except OSError:
+                continue  # it is ending
+        return found
+
     def check(self) -> None:
         """Raise Died if it ended."""
         if self.process.poll() is not None:
@@ -40,7 +64,7 @@ class Program:
         children = _children()
         found = [self.process.pid]
         for pid in found:
-            found += children.get(pid, ())
+            found += sorted(children.get(pid, ()))
         return found
 
 
@@ -98,6 +122,10 @@ def _children() -> dict[int, list[int]]:
             continue  # it ended meanwhile
         found.setdefault(int(fields[1]), []).append(int(stat.parent.name))
     return found
+
+
+def _descriptors(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def _pss_kib(pid: int) -> int:

@@ -14,6 +14,8 @@ from bench.peers.all import DIRECT, PEERS
 from bench.record import Record
 from bench.rounds import Bench, Tell, conduct
 
+RESULTS = Path("bench") / "results"
+
 
 def measure(experiments: Sequence[str], peers: Sequence[str], runs: int, seconds: float, tell: Tell) -> Record:
     """Ask every experiment of every peer that is here. Raises Missing if the load programs cannot be built."""
@@ -77,7 +79,7 @@ def rounds(experiments: Sequence[str], peers: Sequence[str], runs: int) -> int:
     return total
 
 
-def directory_for(root: Path) -> Path:
+def directory_for(root: Path, suffix: str = "") -> Path:
     """Give where a run's results go unless told otherwise."""
     commit = machine.commit().replace("+", "-changed") or "no-commit"
-    return root / f"{datetime.now(UTC):%Y-%m-%d}-{commit}"
+    return root / f"{datetime.now(UTC):%Y-%m-%d}-{commit}{suffix}"

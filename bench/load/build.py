@@ -6,13 +6,14 @@ from pathlib import Path
 from bench.missing import Missing
 
 SOURCES = Path(__file__).parent
-PROGRAMS = ("upstream", "requests", "bulk", "connect", "idle")
+PROGRAMS = ("upstream", "requests", "bulk", "connect", "idle", "manners")
 
 
 def build(directory: Path) -> None:
     """Compile all load programs into `directory`. Raises Missing without a compiler or OpenSSL's headers."""
     for program in PROGRAMS:
-        command = ["cc", "-O2", "-o", str(directory / program), str(SOURCES / f"{program}.c"), "-lssl", "-lcrypto"]
+        files = ["-o", str(directory / program), str(SOURCES / f"{program}.c")]
+        command = ["cc", "-O2", "-pthread", *files, "-lssl", "-lcrypto"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:

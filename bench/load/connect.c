@@ -1,6 +1,7 @@
-/* New connections: each connects, shakes hands, has one message of 16 bytes answered, and is closed.
+/* New connections: each connects, shakes hands, has one message of 16 bytes answered exactly, and is closed.
 
    connect PORT NAME full|resumed loop CONCURRENCY SECONDS    as fast as they end, CONCURRENCY at a time
+   connect PORT NAME full|resumed count CONCURRENCY COUNT     the same, COUNT of them, however long it takes; 100 failures end it
    connect PORT NAME full|resumed burst COUNT SECONDS         COUNT at once, SECONDS for all of them
    connect PORT NAME full|resumed rate PER_SECOND SECONDS     at fixed times; late ones count from when they were due
 
@@ -16,7 +17,9 @@ struct opening {
     uint64_t due;
     uint32_t events;
     enum { FREE, SHAKING, ASKING, HEARING } phase;
+    unsigned salt;
     size_t heard;
+    char answer[sizeof(struct ask)];
 };
 
 static SSL_CTX *context;
@@ -24,7 +27,7 @@ static SSL_SESSION *tickets[TICKETS];
 static int ticket_count, resumed, port, epoll;
 static const char *name;
 static struct latencies latencies;
-static long failed, reused;
+static long failed, reused, begun, most_failures = INT64_MAX;
 
 static int keep_ticket(SSL *ssl, SSL_SESSION *session) {
     (void)ssl;
@@ -49,7 +52,7 @@ static void finish(struct opening *one, int answered) {
 }
 
 static void begin(struct opening *one, uint64_t due) {
-    *one = (struct opening){.due = due, .phase = SHAKING, .events = EPOLLOUT};
+    *one = (struct opening){.due = due, .phase = SHAKING, .events = EPOLLOUT, .salt = (unsigned)begun++};
     one->link.fd = dial(port);
     if (one->link.fd < 0) {
         finish(one, 0);
@@ -68,7 +71,7 @@ static void begin(struct opening *one, uint64_t due) {
 
 /* Go on until the connection has to wait, or is over. */
 static void proceed(struct opening *one) {
-    struct ask ask = {0, sizeof ask};
+    struct ask ask = exact_ask(one->salt, 0, sizeof one->answer);
     long done = 1;
     if (one->phase == SHAKING && (done = shake(&one->link)) > 0) {
         reused += one->link.ssl && SSL_session_reused(one->link.ssl);
@@ -78,9 +81,11 @@ static void proceed(struct opening *one) {
         one->phase = HEARING;
         done = 0, one->link.wants_write = 0;
     } else if (one->phase == HEARING) {
-        while (one->heard < sizeof ask && (done = take(&one->link, &ask, sizeof ask)) > 0) one->heard += (size_t)done;
-        if (one->heard == sizeof ask) {
-            finish(one, 1);
+        size_t all = sizeof one->answer;
+        while (one->heard < all && (done = take(&one->link, one->answer + one->heard, all - one->heard)) > 0)
+            one->heard += (size_t)done;
+        if (one->heard == all) {
+            finish(one, !memcmp(one->answer, known_bytes(one->salt % SALTS, all), all));
             return;
         }
     }
@@ -101,7 +106,7 @@ static void run(struct opening *slots, int room, uint64_t every, long count, uin
     uint64_t due = now_ns();
     for (long started = 0;;) {
         uint64_t now = now_ns();
-        int more = started < count && (every ? due : now) < ends;
+        int more = started < count && failed < most_failures && (every ? due : now) < ends;
         for (int i = 0; more && i < room; i++) {
             if (slots[i].phase != FREE) continue;
             if (every && due > now) break;
@@ -125,8 +130,11 @@ static void run(struct opening *slots, int room, uint64_t every, long count, uin
 
 int main(int count, char **arguments) {
     if (count != 7) return 2;
+    signal(SIGPIPE, SIG_IGN); /* a connection that was cut is one that failed, no more */
+    fill_known();
     port = atoi(arguments[1]), name = arguments[2], resumed = !strcmp(arguments[3], "resumed");
     int number = atoi(arguments[5]), burst = !strcmp(arguments[4], "burst"), rate = !strcmp(arguments[4], "rate");
+    int counted = !strcmp(arguments[4], "count");
     uint64_t span = (uint64_t)(atof(arguments[6]) * 1e9);
     int room = rate ? 1024 : number;
     struct opening *slots = calloc((size_t)room, sizeof *slots);
@@ -136,12 +144,13 @@ int main(int count, char **arguments) {
     epoll = epoll_create1(0);
     run(slots, 1, 0, 20, UINT64_MAX); /* warm-up, and the first tickets */
     if (resumed) run(slots, room < TICKETS / 2 ? room : TICKETS / 2, 0, room, UINT64_MAX);
+    if (counted) most_failures = 100;
     if (failed) die("the first connections were not answered");
     latencies.count = 0, reused = 0;
     await_go();
     uint64_t began = now_ns();
-    if (burst)
-        run(slots, room, 0, number, UINT64_MAX);
+    if (burst || counted)
+        run(slots, room, 0, counted ? atol(arguments[6]) : number, UINT64_MAX);
     else
         run(slots, room, rate ? 1000000000u / (uint64_t)number : 0, INT64_MAX, began + span);
     double seconds = (double)(now_ns() - began) / 1e9;

@@ -27,6 +27,7 @@ class Job:
     upstream: int
     mode: Mode = Mode.TCP
     resumption: bool = False
+    workers: int = 1  # Podgate's; its peers have one, always
 
     @property
     def certificate(self) -> Path:

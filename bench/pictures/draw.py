@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench import connect, http, idle, mixed, postgres, ready, relay, routes
+from bench import connect, http, idle, mixed, postgres, ready, relay, routes, workers
 from bench.experiment import CPU_PER_REQUEST, LATENCY_P50, LATENCY_P99, RATE
 from bench.pictures import bars, boxes, cdf, curves, style
 from bench.record import Metric, Question, Record
@@ -67,6 +67,11 @@ BOXES: dict[str, tuple[Question, ...]] = {
     ),
     "mixed": tuple(_of("mixed", case, LATENCY_P99) for case in list(mixed.WORDS)[1:]),
     "idle": (_of("idle", "idle", idle.PER_LINK, idle.LINKS[-1]), _of("idle", "idle", idle.WHOLE, idle.LINKS[-1])),
+    "workers": (
+        _of("workers", SMALL, CPU_PER_REQUEST, workers.CONNECTIONS),
+        _of("workers", FULL, connect.CPU_PER_CONNECTION),
+        _of("workers", workers.BALANCE, workers.BUSIEST, workers.HELD),
+    ),
     "routes": (routes.LOOKUP, routes.CHANGE, routes.LOAD),
     "ready": (ready.READY, ready.GONE),
 }
@@ -90,6 +95,7 @@ BOX_TITLES = {
     "http": "HTTP",
     "mixed": "Small messages beside others",
     "idle": "Idle connections",
+    "workers": "One worker and two, on one core",
     "routes": "100,000 routes",
     "ready": "From ready to reachable",
 }

@@ -17,6 +17,7 @@ INK, FAINT = "#1f2933", "#d5dbe1"
 PANEL_WIDTHS = {1: 9.5, 2: 6.0, 3: 4.6}  # inches, by how many stand side by side under one legend
 COLOURS = {
     "podgate": "#e4572e",
+    "podgate-2": "#f2a48e",
     "direct": "#9aa5b1",
     "haproxy": "#1f6f8b",
     "nginx": "#3f9c57",

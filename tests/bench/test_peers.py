@@ -59,6 +59,12 @@ def test_sessions_are_resumed_only_where_that_is_the_question(name: str, off: st
     assert off not in resuming
 
 
+@pytest.mark.parametrize(("name", "workers"), [("podgate", "1"), ("podgate-2", "2")])
+def test_podgate_has_one_worker_unless_it_is_told_otherwise(name: str, workers: str) -> None:
+    command = list(PEERS[name].arguments(job(Mode.TCP)))
+    assert command[command.index("--workers") + 1] == workers
+
+
 def test_traefik_offers_the_alpn_that_libpq_insists_on() -> None:
     routes = json.loads(PEERS["traefik"].files(job(Mode.POSTGRES))["routes.yml"])
     assert routes["tls"]["options"]["default"]["alpnProtocols"] == ["postgresql"]
