@@ -53,6 +53,7 @@ class Loop:
         self._calling = threading.Lock()  # between `call` and the end of the loop
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
+        self._after_handlers: Callable[[], object] = lambda: None
         self.watch(self._wakeup, READ, lambda _events: os.eventfd_read(self._wakeup))
 
     # ---- from any thread
@@ -101,6 +102,10 @@ class Loop:
         task = Task(self, coroutine)
         self._tasks.add(task)
         task.wake()
+
+    def after_handlers(self, function: Callable[[], object]) -> None:
+        """Have a function called in each turn, between the handlers and the tasks."""
+        self._after_handlers = function
 
     def after(self, seconds: float, function: Callable[[], object]) -> "Timer":
         """Have a function called once, after a time."""
@@ -163,6 +168,7 @@ class Loop:
                 handler = handler_of(descriptor)
                 if handler is not None:
                     handler(event)
+            self._after_handlers()
             while calls:
                 calls.popleft()()
             while self._timers and self._timers[0].when <= now:

