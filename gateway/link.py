@@ -1,12 +1,27 @@
-"""Link: one established connection, TLS to the client and plain bytes to the upstream, and what is known of it."""
+"""Link: one established connection, TLS to the client and plain bytes to the upstream, and what is known of it.
 
+Here is what is true of a link by itself: its state, what follows from it, and what is done to one of its sockets. When
+that is done is for `gateway.relay`, whose theory of operation names what is here.
+"""
+
+import contextlib
 import socket
+import struct
+import sys
+from dataclasses import dataclass
 from enum import Enum
+from fcntl import ioctl
+from termios import TIOCOUTQ
 
 from OpenSSL import SSL
 
-from gateway.openssl import handle_of
+from gateway import openssl
+from gateway.openssl import Why
+from gateway.waiting import READ, WRITE
 from router.model import Route
+
+RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 
 
 class Flow(Enum):
@@ -15,6 +30,15 @@ class Flow(Enum):
     OPEN = "open"
     ENDING = "ending"  # its source has ended; what was read, or the end itself, is still on its way
     ENDED = "ended"  # delivered and the end passed on, or nobody takes it any more
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a link may be silent, in seconds; each is kept to within half of the least of them."""
+
+    idle: float = 24 * 3600.0  # both directions open; dead peers are found earlier, by TCP keep-alive
+    linger: float = 60.0  # after one direction has ended
+    stall: float = 600.0  # one side does not take what the other sent
 
 
 class Link:
@@ -62,7 +86,7 @@ class Link:
         """Take over an open client and an open upstream; `first` was read from the client during the opening."""
         self.client = client
         self.tls = tls
-        self.handle = handle_of(tls)
+        self.handle = openssl.handle_of(tls)
         self.upstream = upstream
         self.client_fd = client.fileno()
         self.upstream_fd = upstream.fileno()
@@ -81,3 +105,74 @@ class Link:
         self.due = 0  # its place on the wheel
         self.ends_at = 0.0  # closed then, whatever happens; 0: no such time
         self.closed = ""  # why, once it is
+
+    def interests(self) -> tuple[int, int]:
+        """Tell what epoll is to look for, at the client and at the upstream: reading where there is room for it to go,
+        writing where something is pending.
+        """
+        client = READ if self.client_open and not self.up else 0
+        if self.down_flow is Flow.ENDING or self.down:
+            client |= WRITE
+        upstream = READ if self.down_flow is Flow.OPEN and not self.down else 0
+        if self.up:
+            upstream |= WRITE
+        return client, upstream
+
+    def silence(self, limits: Limits) -> tuple[float, str]:
+        """Tell for how many seconds it may be silent as it is now, and what it is if it was longer."""
+        if self.up or self.down:
+            return limits.stall, "stalled"
+        if self.up_flow is not Flow.OPEN or self.down_flow is not Flow.OPEN:
+            return limits.linger, "silent after one side ended"
+        return limits.idle, "idle"
+
+    def write_batch(self, pointer: openssl.Pointer, size: int) -> tuple[int, Why | None]:
+        """Write several records to the client, corked, so that they leave in full segments.
+
+        Gives the bytes written, and why they are not all.
+        """
+        sent, why = 0, None
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        while sent < size:
+            done = openssl.write(self.handle, pointer + sent, min(RECORD, size - sent))
+            if done <= 0:
+                why = openssl.why(self.handle, done)
+                break
+            sent += done
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        return sent, why
+
+    def end_client(self) -> bool:
+        """Tell the client that no more comes: close_notify if the upstream's end was a clean one, and FIN.
+
+        Gives False where there is no room to say so yet.
+        """
+        try:
+            if not self.upstream_lost:
+                self.tls.shutdown()
+            if self.client_open or self.up_flow is not Flow.ENDED:  # otherwise it is closed next
+                self.client.shutdown(socket.SHUT_WR)
+        except SSL.WantWriteError:
+            return False
+        except (SSL.Error, OSError):
+            pass  # it has gone already; reading from it tells how, unless it had said goodbye before
+        return True
+
+    def end_upstream(self) -> bool:
+        """Tell the upstream that no more comes: FIN after a goodbye, otherwise RST once its kernel has all bytes.
+
+        Gives False where that is not so yet.
+        """
+        if self.client_lost:
+            if int.from_bytes(ioctl(self.upstream, TIOCOUTQ, bytes(4)), sys.byteorder):
+                return False
+            self.close_upstream_by_reset()
+            return True
+        with contextlib.suppress(OSError):  # it has gone already; reading from it will tell
+            self.upstream.shutdown(socket.SHUT_WR)
+        return True
+
+    def close_upstream_by_reset(self) -> None:
+        """Make the coming close a reset; unix sockets know none."""
+        if self.upstream.family != socket.AF_UNIX:
+            self.upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -9,8 +9,8 @@ The other way round, every turn runs at least one task, however busy the links a
 A turn calls all handlers before it runs tasks and calls, and only these two open descriptors: so an event never
 reaches the successor of a descriptor closed earlier in the turn.
 
-Interest in a descriptor is changed when it must be and not before: a task that goes on leaves its interest with the
-kernel, since most often it soon waits for the same again, or hands the connection to the relay, which does.
+A task's interest in a descriptor ends with the wait: while it runs nothing is watched for it, and it may close what it
+likes. A handler's interest stays until it is changed.
 """
 
 import collections

@@ -25,19 +25,11 @@ This file is written for speed: method calls and attribute reads are its cost.
 """
 
 import logging
-import socket
-import struct
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from fcntl import ioctl
 from functools import partial
-from termios import TIOCOUTQ
-
-from OpenSSL import SSL
 
 from gateway import openssl
-from gateway.link import Flow, Link
+from gateway.link import RECORD, Flow, Limits, Link
 from gateway.loop import Loop
 from gateway.openssl import Why
 from gateway.waiting import READ, TROUBLE, WRITE
@@ -45,22 +37,11 @@ from gateway.wheel import Wheel
 
 log = logging.getLogger("podgate.link")
 
-RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
 FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a link may be silent, in seconds; each is kept to within half of the least of them."""
-
-    idle: float = 24 * 3600.0  # both directions open; dead peers are found earlier, by TCP keep-alive
-    linger: float = 60.0  # after one direction has ended
-    stall: float = 600.0  # one side does not take what the other sent
 
 
 class Relay:
@@ -207,18 +188,11 @@ class Relay:
         self._watch(link)
 
     def _finish_up(self, link: Link) -> None:
-        """Pass the client's end on: FIN after a goodbye, otherwise RST once the upstream's kernel has all bytes."""
-        if not link.client_lost:
+        """Pass the client's end on."""
+        if link.end_upstream():
             link.up_flow = ENDED
-            try:
-                link.upstream.shutdown(socket.SHUT_WR)
-            except OSError:  # it has gone already; reading from it will tell
-                return
-        elif int.from_bytes(ioctl(link.upstream, TIOCOUTQ, bytes(4)), sys.byteorder):
-            self._wheel.put(link, self._loop.now + 1)  # then looked at again
         else:
-            link.up_flow = ENDED
-            _close_by_reset(link.upstream)
+            self._wheel.put(link, self._loop.now + 1)  # then tried again
 
     # ---- down
 
@@ -249,7 +223,7 @@ class Relay:
             sent = openssl.write(handle, pointer, size)
             why = openssl.why(handle, sent) if sent <= 0 else None
         else:
-            sent, why = self._write_batch(link, pointer, size)
+            sent, why = link.write_batch(pointer, size)
         if why is Why.LOST or why is Why.GOODBYE:  # after a failed write OpenSSL reads no more either
             return self._client_ended(link, clean=False)
         sent = max(sent, 0)
@@ -261,33 +235,12 @@ class Relay:
             self._watch(link)
         return None
 
-    def _write_batch(self, link: Link, pointer: openssl.Pointer, size: int) -> tuple[int, Why | None]:
-        """Write several records, corked, so that they leave in full segments."""
-        handle, sent, why = link.handle, 0, None
-        link.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-        while sent < size:
-            done = openssl.write(handle, pointer + sent, min(RECORD, size - sent))
-            if done <= 0:
-                why = openssl.why(handle, done)
-                break
-            sent += done
-        link.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
-        return sent, why
-
     def _finish_down(self, link: Link) -> None:
-        """Pass the upstream's end on: close_notify if it was a clean one, and FIN."""
-        try:
-            if not link.upstream_lost:
-                link.tls.shutdown()
-            if link.client_open or link.up_flow is not ENDED:  # otherwise it is closed next
-                link.client.shutdown(socket.SHUT_WR)
-        except SSL.WantWriteError:
-            return  # tried again when the client's socket has room
-        except (SSL.Error, OSError):
-            pass  # it has gone already; reading from it tells how, unless it had said goodbye before
-        link.down_flow = ENDED
-        if link.upstream_lost:
-            link.up, link.up_flow = b"", ENDED
+        """Pass the upstream's end on."""
+        if link.end_client():  # otherwise tried again when the client's socket has room
+            link.down_flow = ENDED
+            if link.upstream_lost:
+                link.up, link.up_flow = b"", ENDED
 
     # ---- what a link waits for, and its end
 
@@ -301,12 +254,7 @@ class Relay:
             if not link.ends_at:
                 link.ends_at = self._loop.now + LEAVE
                 self._wheel.put(link, link.ends_at)
-        client = READ if link.client_open and not link.up else 0
-        if link.down_flow is ENDING or link.down:
-            client |= WRITE
-        upstream = READ if link.down_flow is OPEN and not link.down else 0
-        if link.up:
-            upstream |= WRITE
+        client, upstream = link.interests()
         if client != link.client_mask:
             link.client_mask = client
             self._loop.watch(link.client_fd, client)
@@ -325,7 +273,7 @@ class Relay:
         self._loop.forget(link.upstream_fd)
         link.client.close()
         if link.up_flow is not ENDED:  # the client had not ended: what came from it may be half of a message
-            _close_by_reset(link.upstream)
+            link.close_upstream_by_reset()
         link.upstream.close()
         log.info(
             "%s %s %s: %s after %.3f s, %d bytes up, %d bytes down",
@@ -339,19 +287,9 @@ class Relay:
             self._watch(link)
         if link.ends_at and self._loop.now >= link.ends_at:
             self._close(link, "client sent on after the end")
-        limit, why = self._limits.idle, "idle"
-        if link.up or link.down:
-            limit, why = self._limits.stall, "stalled"
-        elif link.up_flow is not OPEN or link.down_flow is not OPEN:
-            limit, why = self._limits.linger, "silent after one side ended"
+        limit, why = link.silence(self._limits)
         if self._loop.now - link.active >= limit:
             self._close(link, why)
         elif not link.closed:
             soon = link.client_lost or link.ends_at
             self._wheel.put(link, self._loop.now + (1 if soon else self._look))
-
-
-def _close_by_reset(upstream: socket.socket) -> None:
-    """Make the coming close a reset; unix sockets know none."""
-    if upstream.family != socket.AF_UNIX:
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

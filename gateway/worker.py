@@ -17,10 +17,11 @@ from certs.leaf import Leaf
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.control import Channel
+from gateway.link import Limits
 from gateway.logs import log_to
 from gateway.loop import Loop
 from gateway.options import Options
-from gateway.relay import Limits, Relay
+from gateway.relay import Relay
 from gateway.server import Server
 from gateway.tls import Contexts
 from router.snapshot import NO_VERSION, Routes, advance

@@ -13,9 +13,9 @@ import trustme
 from OpenSSL import SSL
 
 from certs.leaf import Leaf
-from gateway.link import Link
+from gateway.link import Limits, Link
 from gateway.loop import Loop
-from gateway.relay import Limits, Relay
+from gateway.relay import Relay
 from gateway.tls import server_context
 from router.access import AccessLevel
 from router.model import Protocol, Route, TcpAddress

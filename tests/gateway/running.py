@@ -11,10 +11,11 @@ import trio
 from certs.leaf import Leaf
 from gateway.certificates import Certificates
 from gateway.connection import Services
+from gateway.link import Limits
 from gateway.listening import listen
 from gateway.loop import Loop
 from gateway.options import Options
-from gateway.relay import Limits, Relay
+from gateway.relay import Relay
 from gateway.server import Server
 from gateway.tls import Contexts
 from router.access import AccessLevel

@@ -42,39 +42,27 @@ def test_a_time_limit_ends_what_waits_for_ever() -> None:
         assert drive(wait()) == "too slow"
 
 
-def test_an_outer_limit_is_not_taken_for_an_inner_one() -> None:
+@pytest.mark.parametrize(
+    ("outer", "inner", "seen"),
+    [(0.01, 60, ["outer"]), (60, 0, ["inner", "inner"]), (0, 0, ["outer"])],
+    ids=["the outer ends first", "the inner ends first", "both end at once"],
+)
+def test_nested_limits_are_not_taken_for_each_other(outer: float, inner: float, seen: list[str]) -> None:
     async def wait() -> list[str]:
-        seen = []
+        ended = []
         try:
-            async with time_limit(0.01):
-                try:
-                    async with time_limit(60):
-                        await pause(60)
-                except TooSlow:
-                    seen.append("inner")
-        except TooSlow:
-            seen.append("outer")
-        return seen
-
-    assert drive(wait()) == ["outer"]
-
-
-def test_two_limits_that_end_at_once_both_count() -> None:
-    async def wait() -> list[str]:
-        seen = []
-        try:
-            async with time_limit(0):
+            async with time_limit(outer):
                 for _ in range(2):
                     try:
-                        async with time_limit(0):
+                        async with time_limit(inner):
                             await pause(60)
                     except TooSlow:
-                        seen.append("inner")
+                        ended.append("inner")
         except TooSlow:
-            seen.append("outer")
-        return seen
+            ended.append("outer")
+        return ended
 
-    assert drive(wait())[-1] == "outer"
+    assert drive(wait()) == seen
 
 
 def test_a_limit_that_was_kept_leaves_nothing_behind() -> None:

@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from certs.leaf import Leaf
-from gateway.link import Link
-from gateway.relay import BATCH, RECORD
+from gateway.link import RECORD, Link
+from gateway.relay import BATCH
 from tests.gateway.links import VERSIONS, Rig, descriptors, relaying
 from tests.peers import Ending, fill, pattern, read_exactly, read_to_end, reset
 

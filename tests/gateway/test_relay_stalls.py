@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from certs.leaf import Leaf
-from gateway.relay import BATCH, Limits
+from gateway.link import Limits
+from gateway.relay import BATCH
 from tests.gateway.links import VERSIONS, Rig, relaying
 from tests.peers import CHUNK, Ending, fill, pattern, read_to_end, reset
 
