@@ -86,7 +86,7 @@ class Connection:
     async def _open_or_refuse(self) -> None:
         budget = self.services.options.opening_budget
         try:
-            async with time_limit(budget):
+            with time_limit(budget):
                 link = await self.open()
         except Refusal as refusal:
             await self.refuse(refusal)
@@ -189,7 +189,7 @@ class Connection:
         """Tell the client in its protocol, as far as it lets us, and close."""
         log.info("%s %s: refused: %s", self.address, self.host or "-", refusal)
         try:
-            async with time_limit(REPLY_BUDGET):
+            with time_limit(REPLY_BUDGET):
                 await self._tell(refusal)
         except TooSlow:
             log.info("%s %s: did not take the answer", self.address, self.host or "-")
@@ -252,7 +252,7 @@ class Connection:
         """Let the client read its answer: a close over bytes we have not read would overtake it with a reset."""
         try:
             self.client.shutdown(socket.SHUT_WR)
-            async with time_limit(PARTING):
+            with time_limit(PARTING):
                 while await self._discard():
                     pass
         except (OSError, TooSlow):

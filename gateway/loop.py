@@ -9,8 +9,9 @@ The other way round, every turn runs at least one task, however busy the links a
 A turn calls all handlers before it runs tasks and calls, and only these two open descriptors: so an event never
 reaches the successor of a descriptor closed earlier in the turn.
 
-A task's interest in a descriptor ends with the wait: while it runs nothing is watched for it, and it may close what it
-likes. A handler's interest stays until it is changed.
+A handler's interest in a descriptor stays until it is changed. A task's is for one event (EPOLLONESHOT): while it runs
+nothing is looked for on its behalf, so it may close what it likes and tell nobody, and its next wait costs one system
+call. What the kernel knows of a descriptor may therefore have ended with an earlier one of the same number.
 """
 
 import collections
@@ -25,7 +26,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from gateway.waiting import READ, Cancelled, Expired, time_limit
+from gateway.waiting import READ, Cancelled, Expired, running, time_limit
 
 log = logging.getLogger("podgate.loop")
 
@@ -33,6 +34,7 @@ Handler = Callable[[int], object]
 
 EVENTS = 256  # taken from the kernel at once
 TURN = 0.0005  # seconds of tasks before the links have their turn again
+ONCE = select.EPOLLONESHOT
 CROWD = 16  # queued tasks from which on no new ones are begun
 
 
@@ -46,7 +48,7 @@ class Loop:
         self._interest: dict[int, int] = {}  # by descriptor, as the kernel has it
         self._woken: collections.deque[Task] = collections.deque()
         self._tasks: set[Task] = set()
-        self._timers: list[Timer] = []  # a heap
+        self._timers: list[tuple[float, int, Timer]] = []  # a heap: when, its number, what
         self._cancelled = 0  # timers among these that wait for nothing any more
         self._numbers = itertools.count()
         self._calls: collections.deque[Callable[[], object]] = collections.deque()
@@ -54,7 +56,8 @@ class Loop:
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
         self._after_handlers: Callable[[], object] = lambda: None
-        self.watch(self._wakeup, READ, lambda _events: os.eventfd_read(self._wakeup))
+        self.handle(self._wakeup, lambda _events: os.eventfd_read(self._wakeup))
+        self.watch(self._wakeup, READ)
 
     # ---- from any thread
 
@@ -77,25 +80,35 @@ class Loop:
 
     # ---- from the loop's own thread
 
-    def watch(self, descriptor: int, events: int, handler: Handler | None = None) -> None:
-        """Make `events` (0: none) be looked for; `handler` replaces the one there is."""
-        if handler is not None:
-            self._handlers[descriptor] = handler
-        before = self._interest.get(descriptor, 0)
-        if events == before:
-            return
-        if not before:
-            self._epoll.register(descriptor, events)
-        elif events:
-            self._epoll.modify(descriptor, events)
-        else:  # EPOLLHUP and EPOLLERR would be reported even for an empty mask
+    def handle(self, descriptor: int, handler: Handler) -> None:
+        """Have `handler` called with the events that are looked for; it replaces the one there was."""
+        self._handlers[descriptor] = handler
+
+    def watch(self, descriptor: int, events: int) -> None:
+        """Have `events` looked for until further notice; 0: none."""
+        if events:
+            self._tell_kernel(descriptor, events)
+        elif self._interest.pop(descriptor, 0):  # EPOLLHUP and EPOLLERR would be reported even for an empty mask
             self._epoll.unregister(descriptor)
-        self._interest[descriptor] = events
+
+    def watch_once(self, descriptor: int, events: int, handler: Handler) -> None:
+        """Have `handler` called with the first of `events`."""
+        self._handlers[descriptor] = handler
+        self._tell_kernel(descriptor, events | ONCE)
 
     def forget(self, descriptor: int) -> None:
         """Drop what is known of a descriptor that is closed next, which ends the kernel's part of it."""
         self._interest.pop(descriptor, None)
         self._handlers.pop(descriptor, None)
+
+    def _tell_kernel(self, descriptor: int, events: int) -> None:
+        known, self._interest[descriptor] = self._interest.get(descriptor, 0), events
+        if known:
+            try:
+                return self._epoll.modify(descriptor, events)
+            except FileNotFoundError:
+                pass  # that was an earlier one
+        return self._epoll.register(descriptor, events)
 
     def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine as a task, from a later point of this turn on."""
@@ -109,8 +122,8 @@ class Loop:
 
     def after(self, seconds: float, function: Callable[[], object]) -> "Timer":
         """Have a function called once, after a time."""
-        timer = Timer(time.monotonic() + seconds, next(self._numbers), function)
-        heapq.heappush(self._timers, timer)
+        timer = Timer(function)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), timer))
         return timer
 
     def cancel(self, timer: "Timer") -> None:
@@ -119,7 +132,7 @@ class Loop:
             timer.function = None
             self._cancelled += 1
             if self._cancelled * 2 > len(self._timers):
-                self._timers = [kept for kept in self._timers if kept.function is not None]
+                self._timers = [kept for kept in self._timers if kept[2].function is not None]
                 heapq.heapify(self._timers)
                 self._cancelled = 0
 
@@ -161,7 +174,7 @@ class Loop:
             if woken:
                 patience = 0
             elif self._timers:
-                patience = max(0, self._timers[0].when - self.now)
+                patience = max(0, self._timers[0][0] - self.now)
             events = poll(patience, EVENTS)
             self.now = now = time.monotonic()
             for descriptor, event in events:
@@ -171,8 +184,8 @@ class Loop:
             self._after_handlers()
             while calls:
                 calls.popleft()()
-            while self._timers and self._timers[0].when <= now:
-                self._ring(heapq.heappop(self._timers))
+            while self._timers and self._timers[0][0] <= now:
+                self._ring(heapq.heappop(self._timers)[2])
             if woken:
                 self._run_tasks()
         with self._calling:
@@ -202,17 +215,12 @@ class Loop:
 
 
 class Timer:
-    """A function that is to be called at a time of the monotonic clock."""
+    """A function that is to be called at some time."""
 
-    __slots__ = ("function", "number", "when")
+    __slots__ = ("function",)
 
-    def __init__(self, when: float, number: int, function: Callable[[], object]) -> None:
-        self.when = when
-        self.number = number  # in the order they were made
+    def __init__(self, function: Callable[[], object]) -> None:
         self.function: Callable[[], object] | None = function  # None: called, or cancelled
-
-    def __lt__(self, other: "Timer") -> bool:
-        return (self.when, self.number) < (other.when, other.number)
 
 
 class Task:
@@ -226,21 +234,20 @@ class Task:
         self._error: BaseException | None = None  # to be thrown at the next step
         self._queued = False
         self._waits = 0  # counts them: a wake-up meant for an earlier wait is not taken for this one's
-        self._watched = -1  # the descriptor it waits for; none is watched while it runs, so it may close what it likes
+        self._watched = -1  # the descriptor it waits for
 
     def step(self) -> None:
         """Run on to the next wait, or to the end."""
         self._queued = False
         self._waits += 1
-        if self._watched >= 0:
-            self._loop.watch(self._watched, 0)
-            self._loop.forget(self._watched)
-            self._watched = -1
         error, self._error = self._error, None
+        if error is not None and self._watched >= 0:  # it may not have been woken by the event it was to have
+            self._loop.watch(self._watched, 0)
+        self._watched = -1
+        running.task = self
         try:
-            request = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
-            while request(self):
-                request = self._coroutine.send(None)
+            arrange = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+            arrange(self)
         except (StopIteration, Cancelled):
             self._loop.finished(self)
         except BaseException:
@@ -258,33 +265,32 @@ class Task:
         self._error = error
         self.wake()
 
-    # ---- what `gateway.waiting` arranges; True: there is nothing to wait for
+    # ---- what `gateway.waiting` arranges
 
-    def watch(self, descriptor: int, events: int) -> bool:
+    def watch(self, descriptor: int, events: int) -> None:
         """Wake when the descriptor has one of `events`."""
         self._watched = descriptor
-        self._loop.watch(descriptor, events, lambda _events: self.wake())
-        return False
+        self._loop.watch_once(descriptor, events, self._event)
 
-    def sleep(self, seconds: float) -> bool:
+    def sleep(self, seconds: float) -> None:
         """Wake after a time."""
         self._loop.after(seconds, partial(self._wake_from, self._waits))
-        return False
 
-    def await_word(self, ask: Callable[[Callable[[], None]], None]) -> bool:
+    def await_word(self, ask: Callable[[Callable[[], None]], None]) -> None:
         """Wake when the function given to `ask` is called, from whatever thread."""
         ask(partial(self._loop.call, self._wake_from, self._waits))
-        return False
 
-    def begin(self, limit: time_limit) -> bool:
+    def begin(self, limit: time_limit) -> Timer:
         """Begin a time limit."""
-        limit.timer = self._loop.after(limit.seconds, partial(self._expire, limit))
-        return True
+        return self._loop.after(limit.seconds, partial(self._expire, limit))
 
-    def end(self, limit: time_limit) -> bool:
+    def end(self, timer: Timer) -> None:
         """End a time limit."""
-        self._loop.cancel(limit.timer)
-        return True
+        self._loop.cancel(timer)
+
+    def _event(self, _events: int) -> None:
+        self._watched = -1
+        self.wake()
 
     def _wake_from(self, wait: int) -> None:
         if self._waits == wait:

@@ -112,8 +112,8 @@ class Relay:
         self._links.add(link)
         link.opened = link.active = self._loop.now
         self._wheel.put(link, self._loop.now + self._look)
-        self._loop.watch(link.client_fd, 0, partial(self._client_ready, link))
-        self._loop.watch(link.upstream_fd, 0, partial(self._upstream_ready, link))
+        self._loop.handle(link.client_fd, partial(self._client_ready, link))
+        self._loop.handle(link.upstream_fd, partial(self._upstream_ready, link))
         if link.up:
             self._to_upstream(link, link.up)
         self._watch(link)

@@ -59,7 +59,8 @@ class Server:
 
     def _begin_accepting(self) -> None:
         for listener in self._listeners:
-            self._loop.watch(listener.fileno(), READ, partial(self._accept, listener))
+            self._loop.handle(listener.fileno(), partial(self._accept, listener))
+            self._loop.watch(listener.fileno(), READ)
 
     def _end_accepting(self) -> None:
         for listener in self._listeners:

@@ -21,7 +21,7 @@ async def dial(route: Route, connect_timeout: float) -> socket.socket:
     failures: list[str] = []
     for address in _shuffled(route.upstreams):
         try:
-            async with time_limit(connect_timeout):
+            with time_limit(connect_timeout):
                 return await _connect(address)
         except TooSlow:
             failures.append(f"{address}: no answer in {connect_timeout:g} s")

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 if TYPE_CHECKING:
     from gateway.loop import Task, Timer
 
-Arrange = Callable[["Task"], bool]  # True: there is nothing to wait for, the task may go on at once
+Arrange = Callable[["Task"], None]
 Result = TypeVar("Result")
 Waiting = Generator[Arrange, Any, Any]
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TROUBLE = select.EPOLLHUP | select.EPOLLERR
+
+
+class _Running(threading.local):
+    task: "Task"
+
+
+running = _Running()  # the task this thread's loop is running, if it is
 
 
 class TooSlow(Exception):
@@ -76,21 +83,21 @@ def _raise(error: Exception) -> NoReturn:
 
 
 class time_limit:  # noqa: N801  # used as a statement
-    """`async with time_limit(seconds):` raises TooSlow where the block was not done in time."""
+    """`with time_limit(seconds):` raises TooSlow where what the block waits for took too long."""
 
-    __slots__ = ("seconds", "timer")
+    __slots__ = ("seconds", "task", "timer")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self.task: Task
         self.timer: Timer
 
-    @types.coroutine
-    def __aenter__(self) -> Waiting:
-        yield lambda task: task.begin(self)
+    def __enter__(self) -> None:
+        self.task = running.task
+        self.timer = self.task.begin(self)
 
-    @types.coroutine
-    def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> Waiting:
-        yield lambda task: task.end(self)
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.task.end(self.timer)
         if isinstance(error, Expired) and error.limit is self:
             raise TooSlow(f"not done within {self.seconds:g} s") from None
 

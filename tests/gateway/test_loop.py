@@ -32,7 +32,7 @@ def test_a_time_limit_ends_what_waits_for_ever() -> None:
 
     async def wait() -> str:
         try:
-            async with time_limit(0.01):
+            with time_limit(0.01):
                 await readable(near)
         except TooSlow:
             return "too slow"
@@ -51,10 +51,10 @@ def test_nested_limits_are_not_taken_for_each_other(outer: float, inner: float, 
     async def wait() -> list[str]:
         ended = []
         try:
-            async with time_limit(outer):
+            with time_limit(outer):
                 for _ in range(2):
                     try:
-                        async with time_limit(inner):
+                        with time_limit(inner):
                             await pause(60)
                     except TooSlow:
                         ended.append("inner")
@@ -68,7 +68,7 @@ def test_nested_limits_are_not_taken_for_each_other(outer: float, inner: float, 
 def test_a_limit_that_was_kept_leaves_nothing_behind() -> None:
     async def wait() -> None:
         for _ in range(1000):
-            async with time_limit(3600):
+            with time_limit(3600):
                 await pause(0)
 
     loop = Loop()
@@ -100,7 +100,7 @@ def test_a_word_for_an_earlier_wait_does_not_end_a_later_one() -> None:
     async def wait() -> list[str]:
         seen = []
         try:
-            async with time_limit(0.01):
+            with time_limit(0.01):
                 await told(words.append)
         except TooSlow:
             seen.append("no word")
