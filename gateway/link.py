@@ -5,6 +5,7 @@ that is done is for `gateway.relay`, whose theory of operation names what is her
 """
 
 import contextlib
+import logging
 import socket
 import struct
 import sys
@@ -19,6 +20,8 @@ from gateway import openssl
 from gateway.openssl import Why
 from gateway.waiting import READ, WRITE
 from router.model import Route
+
+log = logging.getLogger("podgate.link")
 
 RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
@@ -171,6 +174,14 @@ class Link:
         with contextlib.suppress(OSError):  # it has gone already; reading from it will tell
             self.upstream.shutdown(socket.SHUT_WR)
         return True
+
+    def log_end(self, now: float) -> None:
+        """Log what has come of it."""
+        log.info(
+            "%s %s %s: %s after %.3f s, %d bytes up, %d bytes down",
+            self.client_address, self.route.protocol, self.route.host, self.closed,
+            now - self.opened, self.received, self.sent,
+        )  # fmt: skip
 
     def close_upstream_by_reset(self) -> None:
         """Make the coming close a reset; unix sockets know none."""

@@ -41,6 +41,7 @@ BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, a
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
 FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
+READABLE, WRITABLE = READ | TROUBLE, WRITE | TROUBLE  # what calls for an attempt
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
 
 
@@ -80,9 +81,9 @@ class Relay:
     def _client_ready(self, link: Link, events: int) -> None:
         link.active = self._loop.now
         try:
-            if events & (WRITE | TROUBLE) and link.client_mask & WRITE:
+            if events & WRITABLE and link.client_mask & WRITE:
                 self._to_client(link, openssl.pointer_to(link.down), len(link.down))
-            if events & ~WRITE and link.client_mask & READ and not link.closed:
+            if events & READABLE and link.client_mask & READ and not link.closed:
                 self._from_client(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
@@ -90,17 +91,17 @@ class Relay:
     def _upstream_ready(self, link: Link, events: int) -> None:
         link.active = self._loop.now
         try:
-            if events & (WRITE | TROUBLE) and link.up:
+            if events & WRITABLE and link.up:
                 self._to_upstream(link, link.up)
-            if events & ~WRITE and link.upstream_mask & READ and not link.closed:
+            if events & READABLE and link.upstream_mask & READ and not link.closed:
                 self._from_upstream(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
 
-    def _guard(self, step: Callable[..., None], link: Link, *arguments: object) -> None:
+    def _guard(self, step: Callable[[Link], None], link: Link) -> None:
         """Take a step with a link; a fault of ours must not take the others down."""
         try:
-            step(link, *arguments)
+            step(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
 
@@ -129,10 +130,16 @@ class Relay:
         self._ups, self._downs, self._used = [], [], 0
         for link, begin, end in ups:
             if link.up_flow is OPEN and not link.closed:
-                self._guard(self._to_upstream, link, self._scratch[begin:end])
+                try:
+                    self._to_upstream(link, self._scratch[begin:end])
+                except Exception as fault:  # noqa: BLE001  # as in `_guard`, which would cost a call for each message
+                    self._fault(link, fault)
         for link, begin, size in downs:
             if link.down_flow is OPEN and not link.closed:
-                self._guard(self._to_client, link, self._pointer + begin, size)
+                try:
+                    self._to_client(link, self._pointer + begin, size)
+                except Exception as fault:  # noqa: BLE001
+                    self._fault(link, fault)
 
     # ---- up
 
@@ -220,13 +227,13 @@ class Relay:
     def _to_client(self, link: Link, pointer: openssl.Pointer, size: int) -> None:
         handle = link.handle
         if size <= RECORD:
-            sent = openssl.write(handle, pointer, size)
-            why = openssl.why(handle, sent) if sent <= 0 else None
+            sent, why = openssl.write(handle, pointer, size), None
+            if sent <= 0:
+                sent, why = 0, openssl.why(handle, sent)
         else:
             sent, why = link.write_batch(pointer, size)
         if why is Why.LOST or why is Why.GOODBYE:  # after a failed write OpenSSL reads no more either
             return self._client_ended(link, clean=False)
-        sent = max(sent, 0)
         link.sent += sent
         if sent < size or link.down or link.down_flow is ENDING:
             link.down = openssl.bytes_at(pointer + sent, size - sent)
@@ -275,11 +282,7 @@ class Relay:
         if link.up_flow is not ENDED:  # the client had not ended: what came from it may be half of a message
             link.close_upstream_by_reset()
         link.upstream.close()
-        log.info(
-            "%s %s %s: %s after %.3f s, %d bytes up, %d bytes down",
-            link.client_address, link.route.protocol, link.route.host, why,
-            self._loop.now - link.opened, link.received, link.sent,
-        )  # fmt: skip
+        link.log_end(self._loop.now)
 
     def _look_at(self, link: Link) -> None:
         if link.client_lost and link.up_flow is ENDING and not link.up:

@@ -148,6 +148,21 @@ def test_a_task_that_fails_takes_nothing_else_down(caplog: pytest.LogCaptureFixt
     assert "a fault of ours" in caplog.text
 
 
+def test_a_loop_that_has_waited_long_sleeps_instead_of_spinning() -> None:
+    loop = Loop()
+    loop._brisk = True
+    seen: list[bool] = []
+
+    async def wait() -> None:
+        await pause(0.05)
+        seen.append(loop._brisk)
+        loop.stop()
+
+    loop.spawn(wait())
+    loop.run()
+    assert seen == [False]
+
+
 @dataclass(eq=False)
 class Item:
     due: int = 0
