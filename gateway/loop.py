@@ -9,9 +9,10 @@ The other way round, every turn runs at least one task, however busy the links a
 A turn calls all handlers before it runs tasks and calls, and only these two open descriptors: so an event never
 reaches the successor of a descriptor closed earlier in the turn.
 
-Before the thread sleeps it goes on looking for a moment, if the wait before was a short one: to be woken takes longer,
-and on virtual machines costs more, than to look a hundred times, and who answers a request often does so at once. It
-lets others have the processor between two looks, and a long wait ends it.
+Where one client and one upstream converse and nobody else does anything, the thread goes on looking for a moment before
+it sleeps: to be woken takes longer, and on virtual machines costs more, than to look a hundred times. It lets others
+have the processor between two looks, and a wait that was not short ends it. With more going on, or one side only, there
+is little to be gained by that, and cpu to be lost.
 
 A handler's interest in a descriptor stays until it is changed. A task's is for one event (EPOLLONESHOT): while it runs
 nothing is looked for on its behalf, so it may close what it likes and tell nobody, and its next wait costs one system
@@ -39,7 +40,7 @@ Handler = Callable[[int], object]
 EVENTS = 256  # taken from the kernel at once
 TURN = 0.0005  # seconds of tasks before the links have their turn again
 ONCE = select.EPOLLONESHOT
-SPIN = 0.0001  # seconds of looking for events before the thread sleeps, where the wait before was a short one
+SPIN = 0.0001  # seconds of looking for the next event of a conversation before the thread sleeps
 SHORT = 2 * SPIN  # seconds: what a wait that spinning would have met takes, with the waking of the processor
 CROWD = 16  # queued tasks from which on no new ones are begun
 
@@ -61,7 +62,9 @@ class Loop:
         self._calling = threading.Lock()  # between `call` and the end of the loop
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
-        self._brisk = False  # whether events came soon when they were last waited for
+        self._brisk = False  # whether events came soon when the thread last slept
+        self._conversing = False  # whether two descriptors take turns, these:
+        self._latest = self._before = -1
         self._after_handlers: Callable[[], object] = lambda: None
         self.handle(self._wakeup, lambda _events: os.eventfd_read(self._wakeup))
         self.watch(self._wakeup, READ)
@@ -178,6 +181,7 @@ class Loop:
         handler_of, calls, woken = self._handlers.get, self._calls, self._woken
         while not self._stopped:
             events = self._wait()
+            self._listen(events)
             self.now = now = time.monotonic()
             for descriptor, event in events:
                 handler = handler_of(descriptor)
@@ -197,19 +201,24 @@ class Loop:
     def _wait(self) -> list[tuple[int, int]]:
         """Wait for events, for the next timer at the longest, and not at all while tasks are queued."""
         poll = self._epoll.poll
-        if self._brisk or self._woken:
-            if (events := poll(0, EVENTS)) or self._woken:
-                return events
+        if self._woken:
+            return poll(0, EVENTS)
+        if self._conversing and self._brisk:
             until = time.monotonic() + SPIN
             while time.monotonic() < until:
-                os.sched_yield()
                 if events := poll(0, EVENTS):
                     return events
+                os.sched_yield()
         began = time.monotonic()
         patience = max(0, self._timers[0][0] - began) if self._timers else -1
         events = poll(patience, EVENTS)
         self._brisk = time.monotonic() - began < SHORT
         return events
+
+    def _listen(self, events: list[tuple[int, int]]) -> None:
+        """Notice when two descriptors take turns, one event at a time."""
+        self._conversing = len(events) == 1 and self._latest != events[0][0] == self._before
+        self._before, self._latest = self._latest, events[-1][0] if events else -1
 
     def _run_tasks(self) -> None:
         until = time.monotonic() + TURN
