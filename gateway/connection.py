@@ -21,6 +21,7 @@ from gateway.certificates import Certificates
 from gateway.errors import Abandoned, Reason, Refusal
 from gateway.link import Link
 from gateway.loop import Loop
+from gateway.openssl import handle_of
 from gateway.options import Options
 from gateway.relay import Relay
 from gateway.replies import http_error, postgres_error, reply
@@ -102,7 +103,7 @@ class Connection:
         self.tls = await self.secure(route)
         first = await self.check(self.tls, route)
         upstream = await dial(route, self.services.options.connect_timeout)
-        return Link(self.client, self.tls.connection, upstream, route, self.address, first)
+        return Link(self.client, handle_of(self.tls.connection), upstream, route, self.address, first)
 
     # ---- the phases
 

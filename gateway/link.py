@@ -14,8 +14,6 @@ from enum import Enum
 from fcntl import ioctl
 from termios import TIOCOUTQ
 
-from OpenSSL import SSL
-
 from gateway import openssl
 from gateway.openssl import Why
 from gateway.waiting import READ, WRITE
@@ -68,7 +66,6 @@ class Link:
         "received",
         "route",
         "sent",
-        "tls",
         "up",
         "up_flow",
         "upstream",
@@ -80,16 +77,18 @@ class Link:
     def __init__(
         self,
         client: socket.socket,
-        tls: SSL.Connection,
+        handle: openssl.Handle,
         upstream: socket.socket,
         route: Route,
         client_address: str,
         first: bytes = b"",
     ) -> None:
-        """Take over an open client and an open upstream; `first` was read from the client during the opening."""
+        """Take over an open client and an open upstream; `first` was read from the client during the opening.
+
+        Of pyOpenSSL's connection only the handle is kept: the rest is a kilobyte for each idle link.
+        """
         self.client = client
-        self.tls = tls
-        self.handle = openssl.handle_of(tls)
+        self.handle = handle
         self.upstream = upstream
         self.client_fd = client.fileno()
         self.upstream_fd = upstream.fileno()
@@ -150,15 +149,13 @@ class Link:
 
         Gives False where there is no room to say so yet.
         """
-        try:
-            if not self.upstream_lost:
-                self.tls.shutdown()
-            if self.client_open or self.up_flow is not Flow.ENDED:  # otherwise it is closed next
+        if not self.upstream_lost:
+            said = openssl.shutdown(self.handle)
+            if said < 0 and openssl.why(self.handle, said) is Why.WANT_WRITE:
+                return False
+        if self.client_open or self.up_flow is not Flow.ENDED:  # otherwise it is closed next
+            with contextlib.suppress(OSError):  # it has gone already; reading from it tells how
                 self.client.shutdown(socket.SHUT_WR)
-        except SSL.WantWriteError:
-            return False
-        except (SSL.Error, OSError):
-            pass  # it has gone already; reading from it tells how, unless it had said goodbye before
         return True
 
     def end_upstream(self) -> bool:

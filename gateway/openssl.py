@@ -21,6 +21,7 @@ Pointer = Any  # to bytes (char *); adding to it moves it on
 read = _lib.SSL_read  # (handle, pointer, size) -> bytes read, or 0 or less: ask `why`
 write = _lib.SSL_write  # (handle, pointer, size) -> bytes written, or 0 or less: ask `why`
 do_handshake = _lib.SSL_do_handshake  # (handle) -> 1, or 0 or less: ask `why`
+shutdown = _lib.SSL_shutdown  # (handle) -> 0 or more once close_notify is sent, or less: ask `why`
 
 
 class Why(Enum):

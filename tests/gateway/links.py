@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from certs.leaf import Leaf
 from gateway.link import Limits, Link
 from gateway.loop import Loop
+from gateway.openssl import handle_of
 from gateway.relay import Relay
 from gateway.tls import server_context
 from router.access import AccessLevel
@@ -72,7 +73,7 @@ class Rig:
         near, far = unix_pair() if unix else tcp_pair()
         ours.setblocking(False)
         near.setblocking(False)
-        ends = Ends(client, far, kind(ours, connection, near, ROUTE, "test", first))
+        ends = Ends(client, far, kind(ours, handle_of(connection), near, ROUTE, "test", first))
         self.made.append(ends)
         return ends
 
