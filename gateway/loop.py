@@ -216,9 +216,10 @@ class Loop:
         return events
 
     def _listen(self, events: list[tuple[int, int]]) -> None:
-        """Notice when two descriptors take turns, one event at a time."""
-        self._conversing = len(events) == 1 and self._latest != events[0][0] == self._before
-        self._before, self._latest = self._latest, events[-1][0] if events else -1
+        """Notice when two descriptors take turns in having something to say, one at a time."""
+        descriptor, event = events[0] if len(events) == 1 else (-1, 0)
+        self._conversing = event == READ and self._latest != descriptor == self._before
+        self._before, self._latest = self._latest, descriptor
 
     def _run_tasks(self) -> None:
         until = time.monotonic() + TURN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.loop import Loop
-from gateway.waiting import READ, Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
+from gateway.waiting import READ, WRITE, Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
 from gateway.wheel import Wheel
 from tests.gateway.driving import drive
 
@@ -159,6 +159,13 @@ def test_a_conversation_is_noticed_and_its_end_too(events: list[int], conversing
         loop._listen([(descriptor, READ)])
     assert loop._conversing == conversing
     loop._listen([(3, READ), (4, READ)])
+    assert not loop._conversing
+
+
+def test_room_to_write_is_no_part_of_a_conversation() -> None:
+    loop = Loop()
+    for event in [(3, READ), (4, WRITE)] * 3:
+        loop._listen([event])
     assert not loop._conversing
 
 
