@@ -9,11 +9,6 @@ The other way round, every turn runs at least one task, however busy the links a
 A turn calls all handlers before it runs tasks and calls, and only these two open descriptors: so an event never
 reaches the successor of a descriptor closed earlier in the turn.
 
-Where one client and one upstream converse and nobody else does anything, the thread goes on looking for a moment before
-it sleeps: to be woken takes longer, and on virtual machines costs more, than to look a hundred times. It lets others
-have the processor between two looks, and a wait that was not short ends it. With more going on, or one side only, there
-is little to be gained by that, and cpu to be lost.
-
 A handler's interest in a descriptor stays until it is changed. A task's is for one event (EPOLLONESHOT): while it runs
 nothing is looked for on its behalf, so it may close what it likes and tell nobody, and its next wait costs one system
 call. What the kernel knows of a descriptor may therefore have ended with an earlier one of the same number.
@@ -31,6 +26,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from gateway.spinning import SPIN, Spinner
 from gateway.waiting import READ, Cancelled, Expired, running, time_limit
 
 log = logging.getLogger("podgate.loop")
@@ -40,8 +36,6 @@ Handler = Callable[[int], object]
 EVENTS = 256  # taken from the kernel at once
 TURN = 0.0005  # seconds of tasks before the links have their turn again
 ONCE = select.EPOLLONESHOT
-SPIN = 0.0001  # seconds of looking for the next event of a conversation before the thread sleeps
-SHORT = 2 * SPIN  # seconds: what a wait that spinning would have met takes, with the waking of the processor
 CROWD = 16  # queued tasks from which on no new ones are begun
 
 
@@ -62,9 +56,7 @@ class Loop:
         self._calling = threading.Lock()  # between `call` and the end of the loop
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
-        self._brisk = False  # whether events came soon when the thread last slept
-        self._conversing = False  # whether two descriptors take turns, these:
-        self._latest = self._before = -1
+        self._spinner = Spinner()
         self._after_handlers: Callable[[], object] = lambda: None
         self.handle(self._wakeup, lambda _events: os.eventfd_read(self._wakeup))
         self.watch(self._wakeup, READ)
@@ -181,7 +173,7 @@ class Loop:
         handler_of, calls, woken = self._handlers.get, self._calls, self._woken
         while not self._stopped:
             events = self._wait()
-            self._listen(events)
+            self._spinner.listen(events)
             self.now = now = time.monotonic()
             for descriptor, event in events:
                 handler = handler_of(descriptor)
@@ -200,26 +192,22 @@ class Loop:
 
     def _wait(self) -> list[tuple[int, int]]:
         """Wait for events, for the next timer at the longest, and not at all while tasks are queued."""
-        poll = self._epoll.poll
+        poll, spinner = self._epoll.poll, self._spinner
         if self._woken:
             return poll(0, EVENTS)
-        if self._conversing and self._brisk:
+        if spinner.is_worth_it():
             until = time.monotonic() + SPIN
             while time.monotonic() < until:
                 if events := poll(0, EVENTS):
+                    spinner.met()
                     return events
-                os.sched_yield()
+                os.sched_yield()  # somebody else may have use for the processor
+            spinner.missed()
         began = time.monotonic()
         patience = max(0, self._timers[0][0] - began) if self._timers else -1
         events = poll(patience, EVENTS)
-        self._brisk = time.monotonic() - began < SHORT
+        spinner.slept(time.monotonic() - began)
         return events
-
-    def _listen(self, events: list[tuple[int, int]]) -> None:
-        """Notice when two descriptors take turns in having something to say, one at a time."""
-        descriptor, event = events[0] if len(events) == 1 else (-1, 0)
-        self._conversing = event == READ and self._latest != descriptor == self._before
-        self._before, self._latest = self._latest, descriptor
 
     def _run_tasks(self) -> None:
         until = time.monotonic() + TURN

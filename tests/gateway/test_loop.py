@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.loop import Loop
-from gateway.waiting import READ, WRITE, Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
+from gateway.waiting import Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
 from gateway.wheel import Wheel
 from tests.gateway.driving import drive
 
@@ -146,42 +146,6 @@ def test_a_task_that_fails_takes_nothing_else_down(caplog: pytest.LogCaptureFixt
     loop.spawn(stop())
     loop.run()
     assert "a fault of ours" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("events", "conversing"),
-    [([3, 4, 3, 4, 3], True), ([3, 3, 3, 3], False), ([3, 4, 5, 6], False), ([3, 4, 3, 5], False)],
-    ids=["two take turns", "one only", "many", "another comes"],
-)
-def test_a_conversation_is_noticed_and_its_end_too(events: list[int], conversing: bool) -> None:
-    loop = Loop()
-    for descriptor in events:
-        loop._listen([(descriptor, READ)])
-    assert loop._conversing == conversing
-    loop._listen([(3, READ), (4, READ)])
-    assert not loop._conversing
-
-
-def test_room_to_write_is_no_part_of_a_conversation() -> None:
-    loop = Loop()
-    for event in [(3, READ), (4, WRITE)] * 3:
-        loop._listen([event])
-    assert not loop._conversing
-
-
-def test_a_loop_that_has_waited_long_sleeps_instead_of_spinning() -> None:
-    loop = Loop()
-    loop._brisk = True
-    seen: list[bool] = []
-
-    async def wait() -> None:
-        await pause(0.05)
-        seen.append(loop._brisk)
-        loop.stop()
-
-    loop.spawn(wait())
-    loop.run()
-    assert seen == [False]
 
 
 @dataclass(eq=False)
