@@ -20,8 +20,8 @@ from bench.missing import Missing
 from bench.peers.all import ORDER
 from bench.pod import ask_pod
 from bench.record import Record
-from bench.run import RESULTS, directory_for, measure, rounds
-from bench.soak import rebuild, soak
+from bench.run import RESULTS, Plan, begin, look_for, measure, rounds
+from bench.soak import prepare, rebuild, soak
 from bench.soaked import NAME as SOAK
 from bench.targets import judge
 from podgate.cli.failure import Failure
@@ -40,25 +40,39 @@ app = typer.Typer(
 @app.command(epilog=EXIT_CODES)
 def run(
     experiments: Annotated[
-        list[str] | None, typer.Argument(help=f"Any of: {', '.join(EXPERIMENTS)}. [default: all]")
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(EXPERIMENTS)}. (default: all)")
     ] = None,
-    peers: Annotated[str, typer.Option(help="Whom to ask, with commas between.")] = ",".join(ORDER),
+    peers: Annotated[
+        str, typer.Option(show_default=False, help=f"Whom to ask. (default: all, {','.join(ORDER)})")
+    ] = ",".join(ORDER),
     runs: Annotated[int, typer.Option(min=1, help="Fresh rounds of each peer.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.05, help="Time for each case of a round.")] = 0.5,
-    out: Annotated[Path | None, typer.Option(help=f"For the results. [default: {RESULTS}/DATE-COMMIT]")] = None,
+    out: Annotated[Path | None, typer.Option(help=f"For the results. (default: {RESULTS}/DATE-COMMIT)")] = None,
     as_json: Json = False,
 ) -> None:
     """Run experiments; raw samples, a report and pictures go to a directory, the tables also to standard output."""
     chosen = _known("experiment", experiments or list(EXPERIMENTS), tuple(EXPERIMENTS))
     asked = _known("peer", [name.strip() for name in peers.split(",")], ORDER)
+    present, absent, versions = look_for(asked)
+    for line in absent:
+        typer.echo(line, err=True)
+    plan = Plan(chosen, present, runs, seconds)
+    directory = prepare(out, records.NAME)
+    record, interrupted = begin(plan, absent, versions), False
     with _progress(rounds(chosen, asked, runs)) as tell:
         try:
-            record = measure(chosen, asked, runs, seconds, tell)
+            measure(plan, record, tell)
         except Missing as missing:
             raise Failure(str(missing)) from None
-    directory = out or directory_for(RESULTS)
+        except KeyboardInterrupt:
+            record.note("interrupted: these are the rounds that were finished")
+            interrupted = True
+    if not record.experiments():
+        raise Failure(f"nothing was measured: {'; '.join(record.notes)}")
     records.save(record, directory)
     _show(record, directory, as_json)
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 @app.command(epilog=EXIT_CODES)
@@ -89,6 +103,7 @@ def main() -> None:
         typer.echo(f"podgate bench: {failure}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
+        typer.echo("podgate bench: interrupted", err=True)
         sys.exit(130)
 
 

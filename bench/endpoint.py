@@ -96,7 +96,7 @@ def _http(host: str, port: int, connected: socket.socket) -> Talk:
         connection.request("GET", "/", headers={"Accept": "*/*"})
         answer = connection.getresponse()
         answer.read()
-        if answer.status >= 500:
+        if answer.status >= 400:
             raise OSError(f"the answer was {answer.status} {answer.reason}")
 
     return Talk(ask, connection.close)

@@ -9,7 +9,7 @@ class Missing(Exception):
     """Something a benchmark needs is not here; the text says what and how to get it."""
 
     def __init__(self, what: str, advice: str) -> None:
-        super().__init__(f"{what}: {advice}")
+        super().__init__(f"{what} is not here: {advice}")
 
 
 def find_program(name: str, *places: str) -> str | None:

@@ -17,6 +17,7 @@ from podgate.cli.client import LOCAL_ADDRESS, Client, Target, is_local
 from podgate.cli.failure import Failure
 from podgate.cli.output import Json, answer, answer_json, answer_table, talk
 from podgate.cli.pods import find
+from router.access import AccessLevel
 from router.model import Address, parse_address
 
 OPENINGS = 30  # new connections of each kind
@@ -46,6 +47,8 @@ def ask_pod(
     pod = find(Client(target), name)
     if pod["phase"] != "available":
         raise Failure(f"{name} is {pod['phase']}; start it: podgate pod start {name} --wait")
+    if pod["access"] != str(AccessLevel.PUBLIC):
+        raise Failure(f"{name} is closed (access {pod['access']}), and there is no signing in yet: nobody gets in")
     found, remarks = _measure(target, pod, seconds)
     if as_json:
         answer_json({"pod": name, "unit": "ms", **{row[0]: row[1] for row in _rows(found)}, "remarks": remarks})

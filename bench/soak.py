@@ -16,7 +16,7 @@ from bench import soaked as soaks
 from bench.flatness import AFTER, CONNECTIONS, MIXED
 from bench.missing import Missing
 from bench.process import Died
-from bench.run import RESULTS, directory_for
+from bench.run import RESULTS, make_directory
 from bench.soaked import Soaked
 from bench.soaking import Plan, Tell, conduct
 from bench.watch import Sample
@@ -28,22 +28,35 @@ def soak(
     connections: Annotated[int, typer.Option(min=0, help="Short connections, each a full handshake.")] = 1_000_000,
     minutes: Annotated[float, typer.Option(min=0, help="Of mixed traffic after that.")] = 5.0,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Of the gateway; they share a core.")] = 1,
-    out: Annotated[Path | None, typer.Option(help=f"For the results. [default: {RESULTS}/DATE-COMMIT-soak]")] = None,
+    out: Annotated[Path | None, typer.Option(help=f"For the results. (default: {RESULTS}/DATE-COMMIT-soak)")] = None,
     as_json: Json = False,
 ) -> None:
-    """Load a gateway for long, with clients of all manners, and watch whether memory and descriptors stay flat."""
+    """Load a gateway for long, with clients of all manners, and watch whether memory and descriptors stay flat.
+
+    A phase can be judged if it takes ten seconds or more: 20,000 connections, or 0.2 minutes.
+    """
     if not connections and not minutes:
         raise typer.BadParameter("there is nothing to do: --connections or --minutes has to be above 0")
+    directory = prepare(out, soaks.NAME, "-soak")
     with _progress() as tell:
         try:
             found = conduct(Plan(connections, minutes, workers), tell)
         except (Missing, Died) as failure:
             raise Failure(str(failure)) from None
-    directory = out or directory_for(RESULTS, "-soak")
     soaks.save(found, directory)
     _show(found, directory, as_json)
     if not found.passed():
-        raise Failure(f"the soak failed: {soaks.verdict(found)}; see {directory / 'README.md'}")
+        raise Failure(f"the soak {found.outcome()}: {soaks.verdict(found)}; see {directory / 'README.md'}")
+
+
+def prepare(out: Path | None, name: str, suffix: str = "") -> Path:
+    """Make the directory for results before the work is done that fills it."""
+    try:
+        return make_directory(out, name, suffix)
+    except OSError as error:
+        raise Failure(
+            f"no results can be kept in {out or RESULTS}: {error.strerror}; name another: --out DIR"
+        ) from None
 
 
 def rebuild(directory: Path, as_json: bool) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.flatness import AFTER, LOADED, START, Finding, judge
 from bench.process import Reading
@@ -51,10 +51,16 @@ class Soaked:
         """Count the clients that did not get what they were to get."""
         return sum(count.failed for kinds in self.clients.values() for count in kinds.values())
 
-    def passed(self) -> bool:
-        """Tell whether it stayed flat, nobody failed, and nothing else went wrong."""
+    def outcome(self) -> Literal["passed", "failed", "could not tell"]:
+        """Tell whether it stayed flat, nobody failed, and nothing else went wrong, as far as it could be seen."""
         findings = judge(self.samples)
-        return bool(findings) and all(one.flat for one in findings) and not self.failed() and not self.troubles
+        if self.failed() or self.troubles or any(not one.flat and not one.problem for one in findings):
+            return "failed"
+        return "passed" if findings and all(one.flat for one in findings) else "could not tell"
+
+    def passed(self) -> bool:
+        """Tell whether all is well for certain."""
+        return self.outcome() == "passed"
 
 
 def verdict(soaked: Soaked) -> str:
@@ -125,7 +131,7 @@ def report(soaked: Soaked, pictures: Sequence[str] = ()) -> str:
     settings = ", ".join(f"{key} {value:,g}" for key, value in soaked.settings.items())
     said = verdict(soaked)
     parts = [
-        f"# Soak: {'passed' if soaked.passed() else 'failed'}\n\n{said[0].upper()}{said[1:]}.",
+        f"# Soak: {soaked.outcome()}\n\n{said[0].upper()}{said[1:]}.",
         f"{facts}\n\nSettings: {settings}. All workers share one core; load and upstream have the other.",
         *(f"![{picture.removesuffix('.png')}]({picture})" for picture in pictures),
         f"## Did it stay flat?\n\n{findings_table(judge(soaked.samples))}",

@@ -14,7 +14,7 @@ MARKS = {True: "met", False: "**missed**", None: "not measured"}
 def report(record: Record, pictures: Sequence[str] = ()) -> str:
     """Give the whole report."""
     overview = [f"![overview]({file})" for file in pictures if file.startswith("overview")]
-    parts = [_head(record), *overview, "## Targets\n\n" + targets_table(judge(record))]
+    parts = [_head(record), *overview, "## Targets\n\n" + targets_table(judge(record), record.experiments())]
     for name in record.experiments():
         experiment = EXPERIMENTS[name]
         shown = "\n\n".join(f"![{file.removesuffix('.png')}]({file})" for file in pictures if file.startswith(name))
@@ -25,16 +25,18 @@ def report(record: Record, pictures: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def targets_table(verdicts: Sequence[Verdict]) -> str:
-    """Give the targets with what came out."""
+def targets_table(verdicts: Sequence[Verdict], measured: Sequence[str]) -> str:
+    """Give the targets with what came out, of the experiments that were measured."""
     lines = ["| target | limit | Podgate | against | ratio | |", "|---|---|---|---|---|---|"]
     for verdict in verdicts:
+        if verdict.met is None and verdict.target.question.experiment not in measured:
+            continue
         target, unit = verdict.target, verdict.target.question.metric.unit
         sign = "≥" if target.question.metric.better == "more" else "≤"
         limit = f"{sign} {target.limit:.2f}" if target.against else f"{sign} {target.limit:g} {unit}"
         figure = "" if verdict.figure is None else f"{number(verdict.figure)} {unit}"
         against = LABELS.get(verdict.peer) or " or ".join(LABELS[peer] for peer in target.against)
-        ratio = "" if verdict.ratio is None or not target.against else f"{verdict.ratio:.2f}"
+        ratio = "" if verdict.ratio is None or not target.against else _ratio(verdict.ratio, target.limit)
         lines.append(f"| {target.what} | {limit} | {figure} | {against} | {ratio} | {MARKS[verdict.met]} |")
     return "\n".join(lines)
 
@@ -63,11 +65,16 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def _ratio(ratio: float, limit: float) -> str:
+    """Write a ratio so that it is seen on which side of its limit it is."""
+    return f"{ratio:.2f}" if abs(ratio - limit) >= 0.005 else f"{ratio:.4f}"
+
+
 def _cell(record: Record, question: Question, peer: str) -> str:
     values, ours = record.values(question, peer), record.values(question, PODGATE)
     if not values:
         return "none"
-    text = f"{number(median(values))} ± {number(deviation(values))}"
+    text = number(median(values)) + (f" ± {number(deviation(values))}" if len(values) > 1 else "")
     if peer == PODGATE or not ours or not median(values):
         return text
     return f"{text} ({median(ours) / median(values):.2f})"

@@ -62,9 +62,9 @@ _GET = http.CASE
 
 TARGETS = (
     Target("cpu per GiB down", _relay("bulk down", relay.CPU_PER_GIB), 1.00, RELAYS),
-    Target("cpu per GiB down", _relay("bulk down", relay.CPU_PER_GIB), 0.45, ("haproxy",)),
+    Target("cpu per GiB down, beside HAProxy", _relay("bulk down", relay.CPU_PER_GIB), 0.45, ("haproxy",)),
     Target("cpu per GiB up", _relay("bulk up", relay.CPU_PER_GIB), 1.00, RELAYS),
-    Target("cpu per GiB up", _relay("bulk up", relay.CPU_PER_GIB), 0.45, ("haproxy",)),
+    Target("cpu per GiB up, beside HAProxy", _relay("bulk up", relay.CPU_PER_GIB), 0.45, ("haproxy",)),
     Target("requests/s, 32 connections", _relay(SMALL, RATE, 32), 1.00, RELAYS),
     Target("p50, 1 connection", _relay(SMALL, LATENCY_P50, 1), 1.00, ("haproxy",)),
     Target("p50, 1 connection (moonshot)", _relay(SMALL, LATENCY_P50, 1), 1.00, ("traefik",)),
@@ -76,7 +76,7 @@ TARGETS = (
         ("haproxy",),
     ),
     Target(
-        "cpu per new connection, resumed",
+        "cpu per new connection, resumed (Podgate issues no tickets)",
         Question("resumed", "resumed handshakes", connect.CPU_PER_CONNECTION),
         1.00,
         ("haproxy",),
@@ -88,7 +88,7 @@ TARGETS = (
         ("haproxy",),
     ),
     Target(
-        "memory per idle connection",
+        "memory per idle connection, beside Traefik",
         Question("idle", "idle", idle.PER_LINK, idle.LINKS[-1], "connections"),
         0.40,
         ("traefik",),

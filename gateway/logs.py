@@ -20,6 +20,9 @@ MOST = 8192  # lines kept while they cannot be written; one has about 150 charac
 LAST_WORDS = 2.0  # seconds to write what is left when the process ends
 
 
+_PLAIN = logging.Formatter()
+
+
 class BackgroundHandler(logging.Handler):
     """Writes to a descriptor. Lines keep their order."""
 
@@ -41,6 +44,9 @@ class BackgroundHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what is to be written."""
+        if record.exc_info:
+            record.exc_text = (self.formatter or _PLAIN).formatException(record.exc_info)
+            record.exc_info = None  # as in LeanRecord
         with self._telling:
             if len(self._records) < MOST:
                 self._records.append(record)
@@ -109,6 +115,9 @@ class LeanRecord(logging.LogRecord):
         self.levelno = level
         self.levelname = logging.getLevelName(level)
         self.msg = msg
+        # A failure holds on to all that failed: connections would live for as long as nobody reads the log.
+        if args and any(isinstance(arg, BaseException) for arg in args):
+            args = tuple(str(arg) if isinstance(arg, BaseException) else arg for arg in args)
         only = args[0] if args and len(args) == 1 and not isinstance(args, Mapping) else None
         self.args = only if isinstance(only, Mapping) else args  # as logging has it: "%(name)s" takes one mapping
         self.exc_info = exc_info

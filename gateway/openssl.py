@@ -38,6 +38,14 @@ def handle_of(connection: SSL.Connection) -> Handle:
     return connection._ssl
 
 
+def read_record_by_record(handle: Handle) -> None:
+    """Have a call look at one record, and say WANT_READ if it had no bytes for us.
+
+    pyOpenSSL has it go on until there are some, for as long as a client sends other records, such as key updates.
+    """
+    _lib.SSL_clear_mode(handle, _lib.SSL_MODE_AUTO_RETRY)
+
+
 def pointer_to(buffer: bytes | bytearray | memoryview) -> Pointer:
     """Point to the first byte of a buffer, and keep it alive."""
     return _ffi.from_buffer(buffer)

@@ -17,11 +17,7 @@ A client that vanishes (a bare FIN may be a truncation, RFC 8446 section 6.1) ha
 upstream is reset, so that the server does not take half a message for a whole one. An upstream that fails has what it
 sent delivered, and then the client's TCP ends without close_notify, for the same reason. Where nobody takes what a
 client still sends, it is read and dropped for a while, since closing over unread bytes would send a reset that
-overtakes what the client has not read yet.
-
-Each link has one place on a wheel of seconds, and is looked at when its turn comes, not at each message.
-
-This file is written for speed: method calls and attribute reads are its cost.
+overtakes what the client has not read yet. Links are looked at by turns of a wheel of seconds, not at each message.
 """
 
 import logging
@@ -31,7 +27,6 @@ from functools import partial
 from gateway import openssl
 from gateway.link import RECORD, Flow, Limits, Link
 from gateway.loop import Loop
-from gateway.openssl import Why
 from gateway.waiting import READ, TROUBLE, WRITE
 from gateway.wheel import Wheel
 
@@ -54,8 +49,7 @@ class Relay:
         self._look = max(1.0, min(self._limits.idle, self._limits.linger, self._limits.stall) / 2)
         self._links: set[Link] = set()
         self._wheel = Wheel(loop, partial(self._guard, self._look_at))
-        # One scratch buffer for all links: the loop serves one at a time, and a large buffer allocated for each read
-        # would be faulted in anew for every small message.
+        # One for all links, which are served one at a time: allocated for each read it would be faulted in anew.
         self._scratch = memoryview(bytearray(BATCH))
         self._pointer = openssl.pointer_to(self._scratch)
         self._used = 0  # bytes at its beginning that wait for `_deliver`, for these:
@@ -79,17 +73,18 @@ class Relay:
     # ---- what the loop calls
 
     def _client_ready(self, link: Link, events: int) -> None:
-        link.active = self._loop.now
         try:
             if events & WRITABLE and link.client_mask & WRITE:
-                self._to_client(link, openssl.pointer_to(link.down), len(link.down))
+                if link.down:
+                    self._to_client(link, openssl.pointer_to(link.down), len(link.down))
+                else:
+                    self._finish_down(link)
             if events & READABLE and link.client_mask & READ and not link.closed:
                 self._from_client(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self._fault(link, fault)
 
     def _upstream_ready(self, link: Link, events: int) -> None:
-        link.active = self._loop.now
         try:
             if events & WRITABLE and link.up:
                 self._to_upstream(link, link.up)
@@ -163,8 +158,8 @@ class Relay:
             link.received += size
             if link.up_flow is OPEN:
                 self._to_upstream(link, self._scratch[begin : begin + size])
-        if (why is Why.GOODBYE or why is Why.LOST) and not link.closed:
-            self._client_ended(link, clean=why is Why.GOODBYE)
+        if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
+            self._client_ended(link, clean=why is openssl.Why.GOODBYE)
 
     def _to_upstream(self, link: Link, data: bytes | memoryview) -> None:
         try:
@@ -176,6 +171,8 @@ class Relay:
             link.upstream_lost = not isinstance(error, BrokenPipeError)
             link.up, link.up_flow = b"", ENDED
             return self._watch(link)
+        if sent:
+            link.active = self._loop.now
         if sent < len(data) or link.up:
             link.up = bytes(data[sent:])
             if not link.up and link.up_flow is ENDING:
@@ -222,23 +219,25 @@ class Relay:
         else:
             link.down_flow = ENDING
             self._finish_down(link)
-            self._watch(link)
 
     def _to_client(self, link: Link, pointer: openssl.Pointer, size: int) -> None:
-        handle = link.handle
         if size <= RECORD:
-            sent, why = openssl.write(handle, pointer, size), None
+            sent, why = openssl.write(link.handle, pointer, size), None
             if sent <= 0:
-                sent, why = 0, openssl.why(handle, sent)
+                sent, why = 0, openssl.why(link.handle, sent)
         else:
             sent, why = link.write_batch(pointer, size)
-        if why is Why.LOST or why is Why.GOODBYE:  # after a failed write OpenSSL reads no more either
+        if why is not None and why is not openssl.Why.WANT_WRITE:
+            # Lost: then OpenSSL reads no more either. Or it waits for the rest of a KeyUpdate, which is of five bytes
+            # (RFC 8446, section 4.6.3): no honest client sends it in pieces, and we would ask in every turn.
             return self._client_ended(link, clean=False)
+        if sent:
+            link.active = self._loop.now
         link.sent += sent
         if sent < size or link.down or link.down_flow is ENDING:
             link.down = openssl.bytes_at(pointer + sent, size - sent)
             if not link.down and link.down_flow is ENDING:
-                self._finish_down(link)
+                return self._finish_down(link)
             self._watch(link)
         return None
 
@@ -248,6 +247,7 @@ class Relay:
             link.down_flow = ENDED
             if link.upstream_lost:
                 link.up, link.up_flow = b"", ENDED
+        self._watch(link)
 
     # ---- what a link waits for, and its end
 

@@ -2,6 +2,7 @@
 second gets a grace period.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -66,7 +67,7 @@ class Server:
         for listener in self._listeners:
             self._loop.forget(listener.fileno())
             listener.close()
-        os.close(self._spare)
+        self._close_spare()
         self._listeners = []
 
     def _accept(self, listener: socket.socket, _events: int) -> None:
@@ -111,13 +112,16 @@ class Server:
     def _shed(self, listener: socket.socket) -> None:
         """Out of descriptors: spend the spare one to take the client off the queue and close it."""
         self._complain("out of file descriptors; closing new connections (raise the limit: ulimit -n)")
-        os.close(self._spare)
-        try:
+        self._close_spare()
+        with contextlib.suppress(OSError):  # somebody else took it, or it has left
             listener.accept()[0].close()
-        except OSError:
-            pass  # somebody else took it, or it has left
-        finally:
+        with contextlib.suppress(OSError):  # another thread was quicker: there will be one for us another time
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _close_spare(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
 
     def _complain(self, text: str, *values: object) -> None:
         if self._loop.now - self._complained >= COMPLAINT_PAUSE:

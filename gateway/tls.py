@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
 from certs.leaf import Leaf
+from gateway import openssl
 from gateway.errors import Abandoned
 from gateway.waiting import readable, writable
 from gateway.wire.verdict import More
@@ -167,10 +168,17 @@ class TlsClient:
                 raise Abandoned("client left after the handshake") from error
 
 
-async def handshake(client: socket.socket, context: SSL.Context) -> TlsClient:
-    """Do the server's side of the handshake. Raises Abandoned with OpenSSL's reason when it fails."""
+def server_side(client: socket.socket, context: SSL.Context) -> SSL.Connection:
+    """Make the server's side of a connection, before its handshake."""
     connection = SSL.Connection(context, client)
     connection.set_accept_state()
+    openssl.read_record_by_record(openssl.handle_of(connection))
+    return connection
+
+
+async def handshake(client: socket.socket, context: SSL.Context) -> TlsClient:
+    """Do the server's side of the handshake. Raises Abandoned with OpenSSL's reason when it fails."""
+    connection = server_side(client, context)
     while True:
         try:
             connection.do_handshake()

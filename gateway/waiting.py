@@ -2,6 +2,7 @@
 awaited in it. Each awaitable here hands the loop a function that arranges for the task to be woken.
 """
 
+import errno
 import select
 import socket
 import threading
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Arrange = Callable[["Task"], None]
 Result = TypeVar("Result")
 Waiting = Generator[Arrange, Any, Any]
+MOST_THREADS = 64  # at work for openings at once, in this process
+_threads = threading.BoundedSemaphore(MOST_THREADS)
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TROUBLE = select.EPOLLHUP | select.EPOLLERR
 
@@ -61,7 +64,11 @@ def told(ask: Callable[[Callable[[], None]], None]) -> Waiting:
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
-    """Do blocking work in a thread of its own, which does not outlive the process. Raises what `work` raises."""
+    """Do blocking work in a thread of its own, which does not outlive the process.
+
+    Raises what `work` raises, and OSError where `MOST_THREADS` are at work already: whoever waits may give up before
+    its thread does.
+    """
     done: list[Callable[[], Result]] = []
 
     def run(wake: Callable[[], None]) -> None:
@@ -72,8 +79,11 @@ async def in_thread(work: Callable[[], Result]) -> Result:
             done.append(lambda: _raise(failure))
         else:
             done.append(lambda: result)
+        _threads.release()
         wake()
 
+    if not _threads.acquire(blocking=False):
+        raise OSError(errno.EAGAIN, f"{MOST_THREADS} names are being looked up already, and none is answered")
     await told(lambda wake: threading.Thread(target=run, args=(wake,), daemon=True).start())
     return done[0]()
 

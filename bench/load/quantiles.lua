@@ -4,7 +4,8 @@ function done(summary, latency, _requests)
     local quantiles = {}
     for i = 0, 110 do
         local percent = i < 100 and i or i < 109 and 99 + (i - 99) / 10 or i == 109 and 99.99 or 100
-        quantiles[#quantiles + 1] = string.format("%.2f", percent == 0 and latency.min or latency:percentile(percent))
+        quantiles[#quantiles + 1] = string.format("%.2f",
+            percent == 0 and latency.min or percent == 100 and latency.max or latency:percentile(percent))
     end
     local errors = summary.errors
     io.write(string.format(

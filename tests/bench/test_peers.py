@@ -73,7 +73,7 @@ def test_traefik_offers_the_alpn_that_libpq_insists_on() -> None:
 def test_a_peer_that_is_not_installed_says_how_to_get_it() -> None:
     absent = Peer("x", "Xproxy", "no-such-program-x", "apt-get install x", frozenset(Mode), PEERS["envoy"].files,
                   PEERS["envoy"].arguments, lambda _program: "")  # fmt: skip
-    with pytest.raises(Missing, match="Xproxy: apt-get install x"):
+    with pytest.raises(Missing, match="Xproxy is not here: apt-get install x"):
         absent.find()
 
 

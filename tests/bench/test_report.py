@@ -2,6 +2,7 @@ from pathlib import Path
 
 from bench import tables
 from bench.pictures.draw import draw
+from bench.record import Metric, Question, Record
 from tests.bench.results import record
 
 
@@ -12,6 +13,16 @@ def test_a_table_shows_medians_spreads_and_ratios() -> None:
     assert "*direct* is the client on the upstream" in lines[-1]
 
 
+def test_a_single_sample_has_no_spread() -> None:
+    alone = Record()
+    alone.add(Question("relay", "bulk down", Metric("cpu per GiB", "s/GiB")), "podgate", 0.8)
+    assert "| bulk down | cpu per GiB, s/GiB | 0.8 |" in tables.experiment_table(alone, "relay")
+
+
+def test_a_ratio_near_its_limit_has_more_digits() -> None:
+    assert (tables._ratio(0.4513, 0.45), tables._ratio(0.46, 0.45)) == ("0.4513", "0.46")
+
+
 def test_an_experiment_of_podgate_alone_has_no_ratios() -> None:
     assert "brackets" not in tables.experiment_table(record(), "routes")
 
@@ -19,8 +30,9 @@ def test_an_experiment_of_podgate_alone_has_no_ratios() -> None:
 def test_the_report_tells_the_machine_the_targets_and_what_was_left_out() -> None:
     text = tables.report(record(), ["overview.png", "relay-samples.png"])
     assert "commit abc1234" in text
-    assert "| cpu per GiB down | ≤ 0.45 | 0.8 s/GiB | HAProxy | 0.50 | **missed** |" in text
+    assert "| cpu per GiB down, beside HAProxy | ≤ 0.45 | 0.8 s/GiB | HAProxy | 0.50 | **missed** |" in text
     assert "| route lookup in 100,000 | ≤ 2 µs | 0.6 µs |  |  | met |" in text
+    assert "pgbench" not in text  # postgres was not measured: its targets are not listed
     assert "![relay-samples](relay-samples.png)" in text
     assert "- hitch: apt-get install hitch; left out" in text
 

@@ -43,6 +43,13 @@ def test_the_verdict_names_what_was_not_flat_and_what_cannot_be_told() -> None:
     )
 
 
+def test_what_cannot_be_told_is_neither_passed_nor_failed() -> None:
+    found = soaked([60.0])
+    assert (found.outcome(), found.passed()) == ("could not tell", False)
+    found.count(MIXED, "bulk down", 3, 1)
+    assert found.outcome() == "failed"
+
+
 def test_a_soak_without_samples_has_not_passed() -> None:
     assert not Soaked().passed()
 

@@ -17,7 +17,7 @@ from gateway.link import Limits, Link
 from gateway.loop import Loop
 from gateway.openssl import handle_of
 from gateway.relay import Relay
-from gateway.tls import server_context
+from gateway.tls import server_context, server_side
 from router.access import AccessLevel
 from router.model import Protocol, Route, TcpAddress
 from tests.peers import DEADLINE, TlsPeer, tcp_pair, trusting, unix_pair
@@ -58,13 +58,21 @@ class Rig:
     made: list[Ends] = field(default_factory=list, repr=False)
 
     def prepare(
-        self, version: ssl.TLSVersion | None = None, *, unix: bool = False, first: bytes = b"", kind: type[Link] = Link
+        self,
+        version: ssl.TLSVersion | None = None,
+        *,
+        unix: bool = False,
+        first: bytes = b"",
+        kind: type[Link] = Link,
+        keylog: Path | None = None,
     ) -> Ends:
-        """Make a link with its handshake done; the relay does not have it yet."""
+        """Make a link with its handshake done; the relay does not have it yet. The client may log its keys."""
         ours, theirs = tcp_pair()
-        client = TlsPeer(theirs, trusting(self.ca, version), ROUTE.host)
-        connection = SSL.Connection(self.context, ours)
-        connection.set_accept_state()
+        context = trusting(self.ca, version)
+        if keylog is not None:
+            context.keylog_filename = str(keylog)
+        client = TlsPeer(theirs, context, ROUTE.host)
+        connection = server_side(ours, self.context)
         ours.setblocking(True)
         accepting = threading.Thread(target=connection.do_handshake)
         accepting.start()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,31 @@ def test_a_lean_record_prints_what_loggings_own_prints(args: tuple[object, ...])
         for kind in (logging.LogRecord, LeanRecord)
     ]
     assert [formatter.format(record) for record in records] == ["INFO podgate.test: a pod has 7"] * 2
+
+
+def test_what_failed_is_not_kept_for_as_long_as_nobody_reads(pipe: tuple[int, int]) -> None:
+    class Failed(Exception):
+        pass
+
+    def fail() -> "weakref.ref[Failed]":
+        try:
+            raise Failed("what went wrong")
+        except Failed as error:
+            for record in (
+                LeanRecord("podgate.test", logging.INFO, __file__, 1, "%s: %s", ("a pod", error), None),
+                LeanRecord("podgate.test", logging.INFO, __file__, 1, "a fault", (), (Failed, error, None)),
+            ):
+                handler.emit(record)
+                kept.append(record)
+            return weakref.ref(error)
+
+    kept: list[logging.LogRecord] = []
+    handler = BackgroundHandler(pipe[1])
+    assert fail()() is None
+    handler.flush()
+    text = os.read(pipe[0], 65536).decode()
+    assert "a pod: what went wrong" in text
+    assert "Failed: what went wrong" in text
 
 
 def test_the_time_is_told_to_the_millisecond() -> None:

@@ -1,13 +1,14 @@
 """The loop: tasks wait and are woken for what they wait for, time limits nest, timers are cancelled, wheels turn."""
 
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from gateway.loop import Loop
-from gateway.waiting import Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
+from gateway.waiting import MOST_THREADS, Cancelled, TooSlow, in_thread, pause, readable, time_limit, told, writable
 from gateway.wheel import Wheel
 from tests.gateway.driving import drive
 
@@ -92,6 +93,35 @@ def test_blocking_work_is_done_elsewhere_and_its_error_raised_here() -> None:
         return await in_thread(lambda: 7)
 
     assert drive(resolve()) == 7
+
+
+def test_threads_are_bounded_and_given_back() -> None:
+    release = threading.Event()
+
+    async def look_up(place: int) -> None:
+        await in_thread(release.wait)
+        ended.append(place)
+
+    async def one_too_many() -> None:
+        with pytest.raises(OSError, match="being looked up already"):
+            await in_thread(release.wait)
+        release.set()
+
+    ended: list[int] = []
+    loop = Loop()
+    for place in range(MOST_THREADS):
+        loop.spawn(look_up(place))
+    loop.spawn(one_too_many())
+
+    async def stop() -> None:
+        while len(ended) < MOST_THREADS:
+            await pause(0.001)
+        assert await in_thread(lambda: "room again") == "room again"
+        loop.stop()
+
+    loop.spawn(stop())
+    loop.run()
+    assert sorted(ended) == list(range(MOST_THREADS))
 
 
 def test_a_word_for_an_earlier_wait_does_not_end_a_later_one() -> None:
