@@ -128,7 +128,7 @@ def load(directory: Path) -> Soaked:
 def report(soaked: Soaked, pictures: Sequence[str] = ()) -> str:
     """Give the page."""
     facts = " · ".join(f"{key} {value}" for key, value in soaked.machine.items() if value)
-    settings = ", ".join(f"{key} {value:,g}" for key, value in soaked.settings.items())
+    settings = ", ".join(f"{key} {value:,.12g}" for key, value in soaked.settings.items())
     said = verdict(soaked)
     parts = [
         f"# Soak: {soaked.outcome()}\n\n{said[0].upper()}{said[1:]}.",

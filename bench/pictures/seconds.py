@@ -11,6 +11,7 @@ from bench.process import Reading
 from bench.watch import Sample
 
 LINES = ("#9aa5b1", *(colour for name, colour in style.COLOURS.items() if name not in ("direct", "podgate-2")))
+NARROW = 0.03  # of the axis: a phase as short as this has no room for its name
 MINUTES = 180.0  # seconds from which on the axis counts in minutes
 
 
@@ -38,9 +39,13 @@ def _panel(axes: Axes, samples: Sequence[Sample], scale: float, figure: Callable
     axes.set_ylim(bottom=0)
     axes.set_xlim(samples[0].at / scale, samples[-1].at / scale)
     axes.yaxis.set_major_formatter(lambda value, _place: style.plain(value))
-    for place, phase in enumerate(dict.fromkeys(sample.phase for sample in samples)):
-        inside = [sample.at / scale for sample in samples if sample.phase == phase]
+    begins: dict[str, float] = {}
+    for sample in samples:
+        begins.setdefault(sample.phase, sample.at / scale)
+    ends = [*list(begins.values())[1:], samples[-1].at / scale]
+    for place, ((phase, begin), end) in enumerate(zip(begins.items(), ends, strict=True)):
         if place % 2:
-            axes.axvspan(inside[0], inside[-1], color=style.FAINT, alpha=0.35, linewidth=0)
-        axes.axvline(inside[0], color=style.FAINT, linewidth=1.0)
-        axes.text(inside[0], 1.02, phase, transform=axes.get_xaxis_transform(), fontsize=8, color="#52606d")
+            axes.axvspan(begin, end, color=style.FAINT, alpha=0.35, linewidth=0)
+        axes.axvline(begin, color=style.FAINT, linewidth=1.0)
+        if end - begin > NARROW * ends[-1]:
+            axes.text(begin, 1.02, phase, transform=axes.get_xaxis_transform(), fontsize=8, color="#52606d")
