@@ -64,7 +64,8 @@ POSTGRES = Experiment(
     name="postgres",
     asks="What does a proxy cost a Postgres client?",
     limits="Clients and PostgreSQL share the other core, which at 8 clients is the limit; connecting is mostly "
-    "the server's new process and SCRAM.",
+    "the server's new process and SCRAM. The handshake is what libpq and the proxy agree on: with OpenSSL 3.5 a key "
+    "exchange that outlives quantum computers (X25519MLKEM768), which costs both sides more, where the proxy knows it.",
     measure=measure,
     peers=("podgate", DIRECT, "traefik", "pgbouncer", "haproxy"),
     mode=Mode.POSTGRES,
