@@ -13,8 +13,22 @@ BACKLOG = 4096  # connections queued per socket; the kernel's net.core.somaxconn
 BIND_PATIENCE = 3.0  # seconds for a predecessor that is going
 
 
+SPARE = 200  # descriptors kept for what is not a connection
+
+
 class CannotListen(Exception):
     """An address cannot be had; the text says why and what to do."""
+
+
+def most_links(descriptors: int) -> int:
+    """Give how many links a process may hold that may have so many descriptors. Raises CannotListen if none."""
+    most = (descriptors - SPARE) // 2
+    if most < 1:
+        raise CannotListen(
+            f"with a limit of {descriptors} open files, of which {SPARE} are kept for other things, no connection "
+            "could be taken; raise it: ulimit -n 20000"
+        )
+    return most
 
 
 def parse_listen(text: str) -> tuple[str, int]:

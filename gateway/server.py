@@ -14,11 +14,11 @@ from functools import partial
 import trio
 
 from gateway.connection import Connection, Services
+from gateway.listening import most_links
 from gateway.waiting import READ
 
 log = logging.getLogger("podgate.server")
 
-SPARE = 200  # descriptors kept for what is not a connection
 DRAIN_LOOK = 0.05  # seconds between looks at what is still open
 COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
 
@@ -34,7 +34,7 @@ class Server:
         self._draining = trio.Event()
         self._openings = 0
         self._openings_of: Counter[str] = Counter()  # by client address
-        self._most_links = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE) // 2
+        self._most_links = most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._complained = -COMPLAINT_PAUSE
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

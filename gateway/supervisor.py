@@ -6,6 +6,7 @@ strangers. It accepts nothing and relays nothing itself.
 """
 
 import logging
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import trio
 from gateway import lastgood
 from gateway.control import encode
 from gateway.leaves import Leaves
-from gateway.listening import listen
+from gateway.listening import listen, most_links
 from gateway.options import Options
 from gateway.process import WorkerProcess
 from gateway.sources import Source
@@ -60,6 +61,7 @@ class Supervisor:
         self._draining = trio.Event()
         self.ready = trio.Event()  # every worker accepts connections
         leaves.default()  # a broken certificate is told now, not at the first connection
+        most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # workers have the same limit, and cannot complain
         by_address = [listen(host, port, plan.workers) for host, port in plan.listen]
         self.addresses = [sockets[0].getsockname()[:2] for sockets in by_address]
         self._sockets = list(zip(*by_address, strict=True))
