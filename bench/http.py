@@ -1,6 +1,7 @@
 """What does an HTTP request cost?
 
-Podgate looks at the first head of a connection and relays from there on; its peers parse every head.
+Every request carries the cookie of a signed-in user. Podgate checks it on an endpoint that is not public, tells the pod
+who is calling and takes the cookie out; its peers, without any authentication, pass it on.
 """
 
 from collections.abc import Iterator
@@ -13,29 +14,38 @@ from bench.load import wrk
 from bench.peers.all import DIRECT
 from bench.peers.nginx import NGINX, folders, head
 from bench.peers.peer import HOST, Mode
+from bench.peers.podgate import session_cookie
 from bench.process import running
 from bench.rounds import free_port
 from bench.serves import listens
 
 CASE = "GET of 16 B"
+VARYING = "GET of 16 B, another path each time"
+SESSION = 3600.0  # seconds that the cookie is good for
 CONNECTIONS = (1, 8, 32, 256)
+VARYING_CONNECTIONS = 32
 BODY = "0123456789abcdef"
 STARTING = 10.0  # seconds
 
 
 def measure(turn: Round) -> None:
     """Ask for 16 bytes over few and many connections that are kept alive."""
+    for connections in CONNECTIONS:
+        _ask(turn, CASE, connections)
+    _ask(turn, VARYING, VARYING_CONNECTIONS)
+
+
+def _ask(turn: Round, case: str, connections: int) -> None:
     scheme = "https" if turn.program else "http"
     seconds = max(1, round(turn.seconds))  # wrk counts in whole ones
-    for connections in CONNECTIONS:
-        before = turn.cpu()
-        result = wrk.wrk(turn.tools, f"{scheme}://{HOST}:{turn.port}/", connections, seconds)
-        cpu = turn.cpu() - before
-        turn.add(CASE, RATE, result["count"] / result["seconds"], connections, "connections")
-        turn.add_latencies(CASE, result["quantiles"], connections, "connections")
-        if turn.program:
-            per_request = cpu / result["count"] * MICROSECONDS
-            turn.add(CASE, CPU_PER_REQUEST, per_request, connections, "connections")
+    before = turn.cpu()
+    url = f"{scheme}://{HOST}:{turn.port}/"
+    result = wrk.wrk(turn.tools, url, connections, seconds, session_cookie(SESSION), varying=case == VARYING)
+    cpu = turn.cpu() - before
+    turn.add(case, RATE, result["count"] / result["seconds"], connections, "connections")
+    turn.add_latencies(case, result["quantiles"], connections, "connections")
+    if turn.program:
+        turn.add(case, CPU_PER_REQUEST, cpu / result["count"] * MICROSECONDS, connections, "connections")
 
 
 @contextmanager

@@ -94,7 +94,7 @@ TARGETS = (
         ("traefik",),
     ),
     Target(
-        "http requests/s, 32 connections (access public)",
+        "http requests/s, 32 connections (access read, cookie checked)",
         Question("http", _GET, RATE, 32, "connections"),
         1.00,
         ("envoy", "traefik"),

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certs.client import name_of, read_request
 from certs.files import PRIVATE, PUBLIC, CertificateProblem, read_private, read_public, write_file
 from certs.leaf import Leaf
 
@@ -70,6 +71,30 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         return Leaf.from_pem(_pem(certificate), _key_pem(key))
+
+    def sign_client(self, csr_pem: bytes, user: str, hours: float, now: datetime | None = None) -> bytes:
+        """Sign the certificate by which a client is `user` for some hours, and give it in PEM; of the request only the
+        key is used. Raises InvalidRequest and CertificateProblem.
+        """
+        request = read_request(csr_pem)
+        now = now or datetime.now(UTC)
+        if now >= self.not_after:
+            raise CertificateProblem(_advice(self.path, f"expired at {self.not_after:%Y-%m-%d %H:%M} UTC"))
+        return _pem(
+            x509.CertificateBuilder()
+            .issuer_name(self.certificate.subject)
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)]))
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - CLOCK_SKEW)
+            .not_valid_after(min(now + timedelta(hours=hours), self.not_after))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(name_of(user), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
 
 
 def _make(path: Path, key_path: Path) -> None:

@@ -10,10 +10,13 @@ The walk of one connection through the files:
       sniffing      looks at the first bytes without taking them
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
+      proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
+      web/          the HTTP engine: judges, rewrites and passes on each request (no I/O but in `relaying`)
       upstream      dials the pod
       errors        why a connection is refused; `replies` says so in its own protocol
     link          what is known of an established connection
     relay         owns every link until both sides have ended; `openssl` is TLS without copies
+    revocation    ends links whose access was taken back
 
 The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to
 every `process` through its `control` channel; the `worker` there swaps its table in one assignment and says so.

@@ -2,11 +2,12 @@
 
     sniff      which protocol is this? Postgres StartTLS is answered here; the ClientHello is only looked at
     route      its server name, looked up in the table the connection started with
-    admit      may it go there, is anything there?
-    handshake  TLS, with the certificate of that name
-    check      what a protocol needs looked at before its pod may see it
+    secure     TLS, with the certificate of that name
+    admit      who is calling, may they go there, is anything there? Of HTTP: the first request that goes to the pod
     dial       the upstream
     relay      from here on the link belongs to the relay (gateway.relay)
+
+An HTTP link comes back here, to `resume` with `admit`, when a request is not for its upstream (gateway.web.exchange).
 
 A phase that fails raises `Refusal`, which is told to the client in its own protocol, or `Abandoned`, which is only
 logged. Nothing of the budget survives into the relay.
@@ -14,29 +15,36 @@ logged. Nothing of the budget survives into the relay.
 
 import logging
 import socket
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.audit import Trail
 from gateway.certificates import Certificates
 from gateway.errors import Abandoned, Reason, Refusal
 from gateway.link import Link
 from gateway.loop import Loop
 from gateway.openssl import handle_of
 from gateway.options import Options
+from gateway.proof import Proof, by_certificate
 from gateway.relay import Relay
 from gateway.replies import http_error, postgres_error, reply
 from gateway.sniffing import peek, peek_now
 from gateway.tls import Contexts, TlsClient, alert, handshake
 from gateway.upstream import dial
 from gateway.waiting import TooSlow, readable, time_limit
+from gateway.web.answers import state_refusal
+from gateway.web.engine import Engine
+from gateway.web.exchange import Exchange, Leaving
+from gateway.web.judging import is_from_allowed_network, network_refusal
+from gateway.web.visit import Admitted, Policy, Visit
 from gateway.wire import clienthello, httphead, postgres
 from gateway.wire.clienthello import ClientHello
 from gateway.wire.opening import Opening, recognise
 from gateway.wire.verdict import Malformed, More, Verdict
-from router.access import Decision, decide
+from router.access import Decision, Principal, decide
 from router.hostname import InvalidName, normalise
 from router.model import Protocol, Route, RouteState
-from router.table import RouteTable
 
 log = logging.getLogger("podgate.opening")
 
@@ -54,26 +62,43 @@ class Services:
     relay: Relay
     certificates: Certificates
     contexts: Contexts
-    routes: RouteTable  # replaced whole when routes change
+    engine: Engine = field(default_factory=Engine)  # its policy is replaced whole when routes or credentials change
+    trail: Trail = field(default_factory=Trail)
 
 
 class Connection:
     """A client whose opening is under way."""
 
-    def __init__(self, services: Services, client: socket.socket, address: str) -> None:
-        """Take over an accepted, non-blocking socket; `address` is the client's, for the log."""
+    def __init__(self, services: Services, client: socket.socket, address: str, ip: str) -> None:
+        """Take over an accepted, non-blocking socket; `address` is the client's with its port, for the log."""
         self.services = services
-        self.routes = services.routes
+        self.policy: Policy = services.engine.policy
         self.client = client
         self.address = address
+        self.ip = ip
         self.host = ""
         self.protocol: Protocol | None = None
         self.tls: TlsClient | None = None
 
     async def serve(self) -> None:
         """Open the connection and hand it to the relay, or refuse it and close it. Raises only cancellation."""
+        await self._guarded(self.open)
+
+    async def resume(self, link: Link, tls: TlsClient, leaving: Leaving) -> None:
+        """The same for a client that comes back from the relay."""
+        self.host, self.protocol, self.tls = link.visit.host, Protocol.HTTP, tls
+        tls.unread = leaving.unread
+
+        async def go_on() -> Link:
+            if leaving.refusal is not None:
+                raise leaving.refusal
+            return await self.lead(tls, link.visit, link.route)
+
+        await self._guarded(go_on)
+
+    async def _guarded(self, make: Callable[[], Awaitable[Link]]) -> None:
         try:
-            await self._open_or_refuse()
+            await self._open_or_refuse(make)
         except (Abandoned, Malformed, OSError) as error:
             log.info("%s %s: %s", self.address, self.host or "-", error)
             self.client.close()
@@ -84,14 +109,18 @@ class Connection:
             self.client.close()
             raise
 
-    async def _open_or_refuse(self) -> None:
+    async def _open_or_refuse(self, make: Callable[[], Awaitable[Link]]) -> None:
         budget = self.services.options.opening_budget
         try:
             with time_limit(budget):
-                link = await self.open()
+                link = await make()
         except Refusal as refusal:
             await self.refuse(refusal)
+        except Answered:
+            await self._say_goodbye()
         except TooSlow:
+            if self.protocol is Protocol.HTTP and self.tls is not None and not self.tls.unread:
+                return await self._say_goodbye()  # it asks nothing (more): what is said now it would take for an answer
             await self.refuse(Refusal(Reason.TIMEOUT, f"this connection was not open within {budget:g} s"))
         else:
             self.services.relay.add(link)
@@ -100,10 +129,24 @@ class Connection:
         """Walk through the phases."""
         hello = await self.sniff()
         route = self.route(hello)
-        self.tls = await self.secure(route)
-        first = await self.check(self.tls, route)
+        tls = self.tls = await self.secure(route)
+        return await self.lead(tls, self.visit(tls), route)
+
+    async def lead(self, tls: TlsClient, visit: Visit, route: Route) -> Link:
+        """Walk on from a client inside TLS."""
+        if route.protocol is Protocol.HTTP:
+            return await self._lead_request(tls, visit)
+        proof = self.admit(visit, route)
         upstream = await dial(route, self.services.options.connect_timeout)
-        return Link(self.client, handle_of(self.tls.connection), upstream, route, self.address, first)
+        return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
+
+    async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
+        head, admitted = await self.admit_request(tls, visit)
+        upstream = await dial(admitted.route, self.services.options.connect_timeout)
+        exchange = Exchange(self.services.engine, visit, admitted)
+        first, tls.unread = bytes(exchange.start(head, tls.unread)), b""
+        handle = handle_of(tls.connection)
+        return Link(self.client, handle, upstream, admitted.route, visit, first, web=exchange, tls=tls)
 
     # ---- the phases
 
@@ -135,7 +178,7 @@ class Connection:
             self.host = normalise(hello.server_name.decode("ascii", "replace"))
         except InvalidName as error:
             raise Refusal(Reason.NO_SERVER_NAME, "the server name in your TLS handshake is not a host name") from error
-        route = self.routes.find(self.host)
+        route = self.policy.routes.find(self.host)
         if route is None:
             raise Refusal(
                 Reason.UNKNOWN_HOST,
@@ -144,7 +187,8 @@ class Connection:
             )
         self._check_protocol(hello, route)
         self.protocol = route.protocol
-        admit(route, self.host)
+        if route.protocol is not Protocol.HTTP and not self._asks_for_certificate(route):
+            self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
         return route
 
     def _check_protocol(self, hello: ClientHello, route: Route) -> None:
@@ -166,23 +210,55 @@ class Connection:
         leaf = await self.services.certificates.get(self.host, route.host if route else None)
         if leaf is None:
             raise Abandoned("no certificate for this name")
-        return await handshake(self.client, self.services.contexts.get(leaf, self.protocol))
+        asks = route is not None and self._asks_for_certificate(route)
+        return await handshake(self.client, self.services.contexts.get(leaf, self.protocol, asks=asks))
 
-    async def check(self, tls: TlsClient, route: Route) -> bytes:
-        """Look at what must be right before a pod sees it; give the bytes that were read for that."""
-        if route.protocol is not Protocol.HTTP:
-            return b""
-        try:
-            head = await tls.look(httphead.parse_head)
-        except Malformed as error:
-            raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
-        if head.host != self.host:
-            raise Refusal(
-                Reason.FOREIGN_HOST,
-                f"this connection was opened for {self.host}, and the request is for {head.host or 'no host'}",
-                "Open a connection of its own for each host.",
-            )
-        return tls.unread
+    def visit(self, tls: TlsClient) -> Visit:
+        """Tell what is true of the connection."""
+        certificate = tls.certificate()
+        proof = by_certificate(certificate) if certificate is not None else None
+        options = self.services.options
+        return Visit(self.host, self.ip, self.address, proof, options.public_port, options.console)
+
+    def admit(self, visit: Visit, route: Route) -> Proof | None:
+        """Let through who may go to a pod that can be gone to, and give what proves it. Raises Refusal."""
+        if not is_from_allowed_network(route, visit):
+            raise network_refusal(self.host, self.ip)
+        proof = visit.certificate
+        principal = None
+        if proof is not None:
+            principal = proof.principal(self.policy.credentials, self.services.engine.clock())
+        decision = decide(route.access, principal, route.pod, route.grants)
+        if decision is not Decision.ALLOWED:
+            refusal = _forbidden(route, self.host, principal)
+            self.services.trail.refused(visit, route, principal, refusal.message)
+            raise refusal
+        if route.state is not RouteState.AVAILABLE:
+            raise state_refusal(route, self.host)
+        self.services.trail.allowed(visit, route, principal)
+        return proof
+
+    async def admit_request(self, tls: TlsClient, visit: Visit) -> tuple[httphead.RequestHead, Admitted]:
+        """Answer requests until one may go to its pod. Raises Refusal, and Answered when there is no next one."""
+        while True:
+            try:
+                head = await tls.look(httphead.parse_head)
+            except Malformed as error:
+                raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
+            decision = self.services.engine.decide(head, visit)
+            if isinstance(decision, Admitted):
+                self.services.trail.allowed(visit, decision.route, decision.caller.principal)
+                return head, decision
+            log.info("%s %s: %s", self.address, self.host, decision.why)
+            if decision.refused is not None:
+                self.services.trail.refused(visit, self.policy.routes.find(self.host), decision.refused, decision.why)
+            await tls.send(decision.data)
+            if not decision.keeps_alive:
+                raise Answered
+            tls.unread = tls.unread[head.size :]
+
+    def _asks_for_certificate(self, route: Route) -> bool:
+        return route.certificates and bool(self.services.options.client_ca)
 
     # ---- refusing
 
@@ -210,13 +286,20 @@ class Connection:
             await self._part()
         return None
 
+    async def _say_goodbye(self) -> None:
+        """End a connection that has all its answers."""
+        if self.tls is not None:
+            self.tls.goodbye()
+        await self._part()
+        self.client.close()
+
     async def _can_speak_inside_tls(self, refusal: Refusal) -> bool:
         """Only a protocol with words is worth a handshake, and only with a certificate for the name asked for."""
         if self.protocol is Protocol.TCP:
             return False
         if refusal.reason is Reason.NO_SERVER_NAME and self.protocol is not Protocol.POSTGRES:
             return False
-        route = self.routes.find(self.host)
+        route = self.policy.routes.find(self.host)
         return await self.services.certificates.get(self.host, route.host if route else None) is not None
 
     def _answer_request(self, answer: bytes) -> None:
@@ -270,22 +353,16 @@ def _recognise(head: bytes) -> Opening | ClientHello | More | Literal[Verdict.NO
     return clienthello.parse(head) if opening is Opening.TLS else opening
 
 
-def admit(route: Route, host: str) -> None:
-    """Let through who may go to a pod that can be gone to. Raises Refusal. There is no identity yet: only `public`."""
-    if decide(route.access, None) is not Decision.ALLOWED:
-        raise Refusal(
-            Reason.FORBIDDEN,
-            f"{host} asks for access level {route.access}, and nobody can prove theirs to this gateway yet",
-            "Its owner can make one that is open to everyone: podgate pod create NAME --access public",
-        )
-    if route.state is not RouteState.AVAILABLE:
-        reason = Reason[route.state.name]
-        state = "has failed" if route.state is RouteState.FAILED else f"is {route.state}"
-        raise Refusal(reason, f"the pod behind {host} {state}", route.message or _WHAT_TO_DO[route.state])
+def _forbidden(route: Route, host: str, principal: Principal | None) -> Refusal:
+    """Refuse one who may not go to a pod that does not speak HTTP."""
+    message = f"{host} asks for access level {route.access}"
+    if principal is not None:
+        return Refusal(Reason.FORBIDDEN, f"{message}, and {principal} does not hold it", "Ask its owner to share it.")
+    hint = "Its owner can have it ask for client certificates: podgate pod access NAME LEVEL --client-certificates"
+    if route.certificates:
+        hint = "Connect with a client certificate: podgate certificate issue"
+    return Refusal(Reason.FORBIDDEN, f"{message}, and your client has not shown who you are", hint)
 
 
-_WHAT_TO_DO = {
-    RouteState.STARTING: "Try again in a moment.",
-    RouteState.STOPPED: "Its owner can start it: podgate pod start NAME",
-    RouteState.FAILED: "Its owner can see why: podgate pod show NAME",
-}
+class Answered(Exception):
+    """The client has had its answer from the gateway, and the connection is to end."""

@@ -4,7 +4,7 @@
     {"kind": "start", "options": {…}}                       {"kind": "want", "host": "…"}
     {"kind": "routes", "document": {…}}                     {"kind": "running", "epoch": "…", "version": 7}
     {"kind": "leaf", "chain": "…", "key": "…", "default": false}
-    {"kind": "answered", "host": "…"}
+    {"kind": "answered", "host": "…"}                       {"kind": "audit", "entries": [{…}, …]}
     {"kind": "drain"}
 
 The channel ends when either side ends, and each takes that for the other's end.

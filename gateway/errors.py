@@ -18,7 +18,11 @@ class Reason(Enum):
     OTHER_PROTOCOL = auto()  # the pod speaks another one than the client
     MALFORMED = auto()
     TLS_REQUIRED = auto()
+    UNIDENTIFIED = auto()
     FORBIDDEN = auto()
+    NO_SUCH_PAGE = auto()  # below the paths that are the gateway's own
+    TOO_LARGE = auto()
+    TOO_MANY = auto()
     STOPPED = auto()
     STARTING = auto()
     FAILED = auto()
@@ -49,6 +53,10 @@ WORDS = {
     Reason.OTHER_PROTOCOL: Words("Wrong kind of client", "08P01", 400, _INVALID, _INTERNAL_ERROR),
     Reason.MALFORMED: Words("Bad request", "08P01", 400, _INVALID, _INTERNAL_ERROR),
     Reason.TLS_REQUIRED: Words("TLS required", "28000", 426, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
+    Reason.UNIDENTIFIED: Words("Who are you?", "28000", 401, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
+    Reason.NO_SUCH_PAGE: Words("No such page", "08P01", 404, _INVALID, _INTERNAL_ERROR),
+    Reason.TOO_LARGE: Words("Too large", "08P01", 413, _INVALID, _INTERNAL_ERROR),
+    Reason.TOO_MANY: Words("Too many requests", "53300", 429, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.FORBIDDEN: Words("Not allowed", "28000", 403, "Neo.ClientError.Security.Forbidden", _ACCESS_DENIED),
     Reason.STOPPED: Words("This pod is stopped", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.STARTING: Words("This pod is starting", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),

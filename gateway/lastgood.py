@@ -18,7 +18,8 @@ def save(path: Path, routes: Routes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(snapshot_document(routes.version, routes.table, routes.table.quarantined), file)
+                table = routes.table
+                json.dump(snapshot_document(routes.version, table, table.quarantined, routes.credentials), file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(path)

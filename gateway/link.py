@@ -16,7 +16,11 @@ from termios import TIOCOUTQ
 
 from gateway import openssl
 from gateway.openssl import Why
+from gateway.proof import Proof
+from gateway.tls import TlsClient
 from gateway.waiting import READ, WRITE
+from gateway.web.exchange import Exchange
+from gateway.web.visit import Visit
 from router.model import Route
 
 log = logging.getLogger("podgate.link")
@@ -40,6 +44,8 @@ class Limits:
     idle: float = 24 * 3600.0  # both directions open; dead peers are found earlier, by TCP keep-alive
     linger: float = 60.0  # after one direction has ended
     stall: float = 600.0  # one side does not take what the other sent
+    keep_alive: float = 75.0  # between two HTTP requests
+    request_head: float = 15.0  # from the first to the last byte of a request's head, however it comes
 
 
 class Link:
@@ -51,7 +57,6 @@ class Link:
     __slots__ = (
         "active",
         "client",
-        "client_address",
         "client_fd",
         "client_lost",
         "client_mask",
@@ -63,15 +68,19 @@ class Link:
         "ends_at",
         "handle",
         "opened",
+        "proof",
         "received",
         "route",
         "sent",
+        "tls",
         "up",
         "up_flow",
         "upstream",
         "upstream_fd",
         "upstream_lost",
         "upstream_mask",
+        "visit",
+        "web",
     )
 
     def __init__(
@@ -80,12 +89,17 @@ class Link:
         handle: openssl.Handle,
         upstream: socket.socket,
         route: Route,
-        client_address: str,
+        visit: Visit,
         first: bytes = b"",
+        *,
+        proof: Proof | None = None,
+        web: Exchange | None = None,
+        tls: TlsClient | None = None,
     ) -> None:
-        """Take over an open client and an open upstream; `first` was read from the client during the opening.
+        """Take over an open client and an open upstream; `first` is what the upstream is to get first.
 
-        Of pyOpenSSL's connection only the handle is kept: the rest is a kilobyte for each idle link.
+        `proof` is what let the client in. Of pyOpenSSL's connection only the handle is kept, since the rest is a
+        kilobyte for each idle link; but an HTTP link may go back to its opening, and so keeps `tls`.
         """
         self.client = client
         self.handle = handle
@@ -93,7 +107,10 @@ class Link:
         self.client_fd = client.fileno()
         self.upstream_fd = upstream.fileno()
         self.route = route
-        self.client_address = client_address
+        self.visit = visit
+        self.proof = proof
+        self.web = web
+        self.tls = tls
         self.up = first
         self.down = b""
         self.up_flow = self.down_flow = Flow.OPEN
@@ -112,10 +129,11 @@ class Link:
         """Tell what epoll is to look for, at the client and at the upstream: reading where there is room for it to go,
         writing where something is pending.
         """
-        client = READ if self.client_open and not self.up else 0
+        web = self.web
+        client = READ if self.client_open and not self.up and (web is None or web.wants_more) else 0
         if self.down_flow is Flow.ENDING or self.down:
             client |= WRITE
-        upstream = READ if self.down_flow is Flow.OPEN and not self.down else 0
+        upstream = READ if self.down_flow is Flow.OPEN and not self.down and (web is None or not web.leaving) else 0
         if self.up:
             upstream |= WRITE
         return client, upstream
@@ -126,6 +144,10 @@ class Link:
             return limits.stall, "stalled"
         if self.up_flow is not Flow.OPEN or self.down_flow is not Flow.OPEN:
             return limits.linger, "silent after one side ended"
+        if self.web is not None and self.web.is_idle:
+            return limits.keep_alive, "idle between requests"
+        if self.route.web.idle_timeout:
+            return self.route.web.idle_timeout, "silent while a request was under way"
         return limits.idle, "idle"
 
     def write_batch(self, pointer: openssl.Pointer, size: int) -> tuple[int, Why | None]:
@@ -176,7 +198,7 @@ class Link:
         """Log what has come of it."""
         log.info(
             "%s %s %s: %s after %.3f s, %d bytes up, %d bytes down",
-            self.client_address, self.route.protocol, self.route.host, self.closed,
+            self.visit.client, self.route.protocol, self.route.host, self.closed,
             now - self.opened, self.received, self.sent,
         )  # fmt: skip
 

@@ -14,9 +14,14 @@ class Options:
     idle: float = 24 * 3600.0  # silence of a link; dead peers are found earlier, by TCP keep-alive
     linger: float = 60.0  # silence after one side has ended
     stall: float = 600.0  # one side does not take what the other sent
+    keep_alive: float = 75.0  # silence of an HTTP connection between two requests
+    request_head: float = 15.0  # from the first to the last byte of a request's head on a kept-alive connection
     drain: float = 30.0  # grace for open links at shutdown
     most_openings: int = 1024  # of one worker at once
     most_openings_of_address: int = 512  # the same from one client address: one stranger cannot shut all others out
+
+    console: str = ""  # the host people sign in at; empty: there is none
+    client_ca: str = ""  # in PEM: the authority of client certificates; empty: none are asked for
 
     def to_document(self) -> dict[str, Any]:
         """Give the JSON form; `Options(**document)` reads it back."""

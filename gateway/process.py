@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -93,7 +94,12 @@ class WorkerProcess:
             await self._posted.wait()
             self._posted = trio.Event()
 
-    async def listen(self, on_running: Callable[[], None], on_want: Callable[["WorkerProcess", str], None]) -> None:
+    async def listen(
+        self,
+        on_running: Callable[[], None],
+        on_want: Callable[["WorkerProcess", str], None],
+        on_audit: Callable[[list[dict[str, Any]]], None],
+    ) -> None:
         """Take what the worker says, until it ends."""
         while (document := await self._channel.receive()) is not None:
             if document["kind"] == "running":
@@ -101,6 +107,8 @@ class WorkerProcess:
                 on_running()
             elif document["kind"] == "want":
                 on_want(self, document["host"])
+            elif document["kind"] == "audit":
+                on_audit(document["entries"])
 
     async def wait(self, draining: trio.Event, grace: float) -> str:
         """Wait for its end, and see to it once it drains; tell how it ended. A cancelled wait ends the worker."""

@@ -8,7 +8,7 @@ Small messages take two passes of a turn: all handlers read, one behind the othe
 `_deliver` sends. Doing the same thing to many links at once keeps its code in the processor's caches, and whoever
 listens at the other end is woken once for many messages: a tenth less cpu for each. What is larger is sent at once.
 
-`_watch` derives what epoll looks for from that state. A descriptor with nothing to look for is unregistered, since
+`watch` derives what epoll looks for from that state. A descriptor with nothing to look for is unregistered, since
 EPOLLHUP and EPOLLERR are reported even for an empty mask: a stalled client whose upstream has reset must not spin.
 
 A direction ends in three steps (`Flow`): its source ends, what was read is delivered, the end is passed on as the
@@ -21,13 +21,14 @@ overtakes what the client has not read yet. Links are looked at by turns of a wh
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gateway import openssl
 from gateway.link import RECORD, Flow, Limits, Link
 from gateway.loop import Loop
 from gateway.waiting import READ, TROUBLE, WRITE
+from gateway.web import relaying as web
 from gateway.wheel import Wheel
 
 log = logging.getLogger("podgate.link")
@@ -45,8 +46,8 @@ class Relay:
 
     def __init__(self, loop: Loop, limits: Limits | None = None) -> None:
         self._loop = loop
-        self._limits = limits if limits is not None else Limits()
-        self._look = max(1.0, min(self._limits.idle, self._limits.linger, self._limits.stall) / 2)
+        self.limits = limits if limits is not None else Limits()
+        self._look = max(1.0, min(self.limits.idle, self.limits.linger, self.limits.stall) / 2)
         self._links: set[Link] = set()
         self._wheel = Wheel(loop, partial(self._guard, self._look_at))
         # One for all links, which are served one at a time: allocated for each read it would be faulted in anew.
@@ -55,6 +56,8 @@ class Relay:
         self._used = 0  # bytes at its beginning that wait for `_deliver`, for these:
         self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
         self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
+        self._web = web.Passing(self)
+        self.returned: Callable[[Link], object] = self._close_returned  # told of a link that was given back
         loop.after_handlers(self._deliver)
 
     def count(self) -> int:
@@ -65,10 +68,20 @@ class Relay:
         """Take over an established connection; from now on only the relay touches its sockets."""
         self._guard(self._open, link)
 
+    @property
+    def links(self) -> Iterable[Link]:
+        """The open links, for the loop's thread."""
+        return self._links
+
+    def end_idle(self) -> None:
+        """Say goodbye to the clients that have nothing under way, as far as that can be known: of HTTP."""
+        for link in tuple(self._links):
+            self._guard(self._web.end_idle, link)
+
     def close(self) -> None:
         """Close the links that are still open."""
         for link in tuple(self._links):
-            self._close(link, "gateway stopped")
+            self.end(link, "gateway stopped")
 
     # ---- what the loop calls
 
@@ -76,33 +89,38 @@ class Relay:
         try:
             if events & WRITABLE and link.client_mask & WRITE:
                 if link.down:
-                    self._to_client(link, openssl.pointer_to(link.down), len(link.down))
+                    self.to_client(link, openssl.pointer_to(link.down), len(link.down))
                 else:
-                    self._finish_down(link)
+                    self.finish_down(link)
+                if link.web is not None:
+                    self._web.settle(link)
             if events & READABLE and link.client_mask & READ and not link.closed:
                 self._from_client(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
-            self._fault(link, fault)
+            self.fault(link, fault)
 
     def _upstream_ready(self, link: Link, events: int) -> None:
         try:
             if events & WRITABLE and link.up:
-                self._to_upstream(link, link.up)
+                self.to_upstream(link, link.up)
+                if link.web is not None:
+                    self._web.settle(link)
             if events & READABLE and link.upstream_mask & READ and not link.closed:
                 self._from_upstream(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
-            self._fault(link, fault)
+            self.fault(link, fault)
 
     def _guard(self, step: Callable[[Link], None], link: Link) -> None:
         """Take a step with a link; a fault of ours must not take the others down."""
         try:
             step(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
-            self._fault(link, fault)
+            self.fault(link, fault)
 
-    def _fault(self, link: Link, fault: Exception) -> None:
+    def fault(self, link: Link, fault: Exception) -> None:
+        """End a link because of a fault of ours: it must not take the others down."""
         log.error("relay: fault with a link of %s", link.route.host, exc_info=fault)
-        self._close(link, "fault of the gateway")
+        self.end(link, "fault of the gateway")
 
     def _open(self, link: Link) -> None:
         self._links.add(link)
@@ -111,8 +129,10 @@ class Relay:
         self._loop.handle(link.client_fd, partial(self._client_ready, link))
         self._loop.handle(link.upstream_fd, partial(self._upstream_ready, link))
         if link.up:
-            self._to_upstream(link, link.up)
-        self._watch(link)
+            self.to_upstream(link, link.up)
+        if link.web is not None:
+            self._web.settle(link)
+        self.watch(link)
         if link.client_mask & READ:
             self._from_client(link)  # OpenSSL may already hold decrypted bytes that no epoll will report
             self._deliver()
@@ -126,15 +146,16 @@ class Relay:
         for link, begin, end in ups:
             if link.up_flow is OPEN and not link.closed:
                 try:
-                    self._to_upstream(link, self._scratch[begin:end])
+                    self.to_upstream(link, self._scratch[begin:end])
                 except Exception as fault:  # noqa: BLE001  # as in `_guard`, which would cost a call for each message
-                    self._fault(link, fault)
+                    self.fault(link, fault)
         for link, begin, size in downs:
             if link.down_flow is OPEN and not link.closed:
                 try:
-                    self._to_client(link, self._pointer + begin, size)
+                    self.to_client(link, self._pointer + begin, size)
                 except Exception as fault:  # noqa: BLE001
-                    self._fault(link, fault)
+                    self.fault(link, fault)
+        self._web.deliver()
 
     # ---- up
 
@@ -146,7 +167,10 @@ class Relay:
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
             self._used = begin + got
-            self._ups.append((link, begin, self._used))
+            if link.web is None:
+                self._ups.append((link, begin, self._used))
+            else:
+                self._web.take_up(link, self._scratch[begin : self._used])
             return
         size = max(got, 0)
         while got >= MORE and begin + size <= BATCH - RECORD:
@@ -156,12 +180,14 @@ class Relay:
         why = openssl.why(handle, got) if got <= 0 else None
         if size:
             link.received += size
-            if link.up_flow is OPEN:
-                self._to_upstream(link, self._scratch[begin : begin + size])
+            if link.up_flow is OPEN and link.web is None:
+                self.to_upstream(link, self._scratch[begin : begin + size])
+            elif link.up_flow is OPEN:
+                self._web.pass_up(link, self._scratch[begin : begin + size])
         if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
             self._client_ended(link, clean=why is openssl.Why.GOODBYE)
 
-    def _to_upstream(self, link: Link, data: bytes | memoryview) -> None:
+    def to_upstream(self, link: Link, data: bytes | memoryview) -> None:
         try:
             sent = link.upstream.send(data)
         except BlockingIOError:
@@ -170,14 +196,14 @@ class Relay:
             # A send that meets a reset takes the error off the socket: reading would then end like after a FIN.
             link.upstream_lost = not isinstance(error, BrokenPipeError)
             link.up, link.up_flow = b"", ENDED
-            return self._watch(link)
+            return self.watch(link)
         if sent:
             link.active = self._loop.now
         if sent < len(data) or link.up:
             link.up = bytes(data[sent:])
             if not link.up and link.up_flow is ENDING:
-                self._finish_up(link)
-            self._watch(link)
+                self.finish_up(link)
+            self.watch(link)
         return None
 
     def _client_ended(self, link: Link, *, clean: bool) -> None:
@@ -188,10 +214,10 @@ class Relay:
         if link.up_flow is OPEN:
             link.up_flow = ENDING
             if not link.up:
-                self._finish_up(link)
-        self._watch(link)
+                self.finish_up(link)
+        self.watch(link)
 
-    def _finish_up(self, link: Link) -> None:
+    def finish_up(self, link: Link) -> None:
         """Pass the client's end on."""
         if link.end_upstream():
             link.up_flow = ENDED
@@ -211,16 +237,21 @@ class Relay:
         except OSError:
             link.upstream_lost = True
             size = 0
-        if size > RECORD:
-            self._to_client(link, self._pointer + begin, size)
+        if size > RECORD and link.web is None:
+            self.to_client(link, self._pointer + begin, size)
+        elif size > RECORD:
+            self._web.pass_down(link, self._scratch[begin : begin + size])
         elif size:
             self._used = begin + size
-            self._downs.append((link, begin, size))
-        else:
+            if link.web is None:
+                self._downs.append((link, begin, size))
+            else:
+                self._web.take_down(link, self._scratch[begin : self._used])
+        elif link.web is None or self._web.upstream_ended(link):
             link.down_flow = ENDING
-            self._finish_down(link)
+            self.finish_down(link)
 
-    def _to_client(self, link: Link, pointer: openssl.Pointer, size: int) -> None:
+    def to_client(self, link: Link, pointer: openssl.Pointer, size: int) -> None:
         if size <= RECORD:
             sent, why = openssl.write(link.handle, pointer, size), None
             if sent <= 0:
@@ -237,27 +268,27 @@ class Relay:
         if sent < size or link.down or link.down_flow is ENDING:
             link.down = openssl.bytes_at(pointer + sent, size - sent)
             if not link.down and link.down_flow is ENDING:
-                return self._finish_down(link)
-            self._watch(link)
+                return self.finish_down(link)
+            self.watch(link)
         return None
 
-    def _finish_down(self, link: Link) -> None:
+    def finish_down(self, link: Link) -> None:
         """Pass the upstream's end on."""
         if link.end_client():  # otherwise tried again when the client's socket has room
             link.down_flow = ENDED
             if link.upstream_lost:
                 link.up, link.up_flow = b"", ENDED
-        self._watch(link)
+        self.watch(link)
 
     # ---- what a link waits for, and its end
 
-    def _watch(self, link: Link) -> None:
+    def watch(self, link: Link) -> None:
         """Make epoll look for what can be done next: read where there is room to go, write what is pending."""
         if link.closed:
             return None
         if link.up_flow is ENDED and link.down_flow is ENDED:
             if not link.client_open:
-                return self._close(link, "client went away" if link.client_lost else "both sides ended")
+                return self.end(link, "client went away" if link.client_lost else "both sides ended")
             if not link.ends_at:
                 link.ends_at = self._loop.now + LEAVE
                 self._wheel.put(link, link.ends_at)
@@ -270,7 +301,7 @@ class Relay:
             self._loop.watch(link.upstream_fd, upstream)
         return None
 
-    def _close(self, link: Link, why: str) -> None:
+    def end(self, link: Link, why: str) -> None:
         if link.closed:
             return
         link.closed = why
@@ -284,15 +315,37 @@ class Relay:
         link.upstream.close()
         link.log_end(self._loop.now)
 
+    def give_back(self, link: Link) -> None:
+        """Let go of a link whose client goes back to its opening; its upstream is closed."""
+        link.closed = "given back"
+        self._links.discard(link)
+        self._wheel.drop(link)
+        for descriptor in (link.client_fd, link.upstream_fd):
+            self._loop.watch(descriptor, 0)
+            self._loop.forget(descriptor)
+        link.close_upstream_by_reset()
+        link.upstream.close()
+        self.returned(link)
+
+    @staticmethod
+    def _close_returned(link: Link) -> None:
+        link.client.close()
+
+    def look_at(self, link: Link, when: float) -> None:
+        """See to it that a link is looked at within two seconds after `when`, of the loop's clock."""
+        self._wheel.put(link, when)
+
     def _look_at(self, link: Link) -> None:
         if link.client_lost and link.up_flow is ENDING and not link.up:
-            self._finish_up(link)
-            self._watch(link)
+            self.finish_up(link)
+            self.watch(link)
         if link.ends_at and self._loop.now >= link.ends_at:
-            self._close(link, "client sent on after the end")
-        limit, why = link.silence(self._limits)
+            self.end(link, "client sent on after the end")
+        if link.web is not None and self._web.is_overdue(link):
+            self.end(link, "the head of a request did not come in time")
+        limit, why = link.silence(self.limits)
         if self._loop.now - link.active >= limit:
-            self._close(link, why)
+            self.end(link, why)
         elif not link.closed:
             soon = link.client_lost or link.ends_at
             self._wheel.put(link, self._loop.now + (1 if soon else self._look))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.errors import Abandoned, Reason, Refusal
 from gateway.tls import TlsClient
-from gateway.wire import bolt, httphead, postgres
+from gateway.wire import bolt, httphead, httpreply, postgres
 from gateway.wire.opening import Opening, recognise
 from gateway.wire.verdict import Malformed, More
 from router.model import Protocol
@@ -74,10 +74,12 @@ def postgres_error(refusal: Refusal) -> bytes:
     return postgres.error_response(refusal.words.sqlstate, refusal.message, refusal.hint)
 
 
-def http_error(refusal: Refusal, *, wants_html: bool, head_only: bool) -> bytes:
+def http_error(refusal: Refusal, *, wants_html: bool, head_only: bool, headers: httpreply.Headers = ()) -> bytes:
     """Make the response that says it, for a person or for a program."""
     words = refusal.words
-    return httphead.refusal(words.http_status, words.title, refusal.message, refusal.hint, wants_html, head_only)
+    return httpreply.refusal(
+        words.http_status, words.title, refusal.message, refusal.hint, wants_html, head_only, headers
+    )
 
 
 def _is_unfinished(request: bytes) -> bool:

@@ -9,11 +9,14 @@ import os
 import resource
 import socket
 from collections import Counter
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 import trio
 
 from gateway.connection import Connection, Services
+from gateway.link import Link
 from gateway.listening import most_links
 from gateway.waiting import READ
 
@@ -37,6 +40,7 @@ class Server:
         self._most_links = most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._complained = -COMPLAINT_PAUSE
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        services.relay.returned = self._take_back
 
     async def run(self) -> None:
         """Have the loop accept and open until `drain`, then let what is open end within the grace period."""
@@ -69,6 +73,8 @@ class Server:
             listener.close()
         self._close_spare()
         self._listeners = []
+        self._services.engine.is_draining = True
+        self._services.relay.end_idle()
 
     def _accept(self, listener: socket.socket, _events: int) -> None:
         """Take one: its handshake costs more than another turn of the loop, which reports those left in the queue."""
@@ -86,18 +92,31 @@ class Server:
         if self._is_full(address[0]):
             client.close()
             return
-        self._openings += 1
-        self._openings_of[address[0]] += 1
-        self._loop.spawn(self._serve(client, address))
+        connection = Connection(self._services, client, _text(address), address[0].removeprefix("::ffff:"))
+        self._open(address[0], connection.serve())
 
-    async def _serve(self, client: socket.socket, address: tuple[str, int]) -> None:
+    def _take_back(self, link: Link) -> None:
+        """Take a client back whose next request is not for the relay; it counts as one that is being opened."""
+        visit, exchange = link.visit, link.web
+        if exchange is None or exchange.leaving is None or link.tls is None or self._is_full(visit.address):
+            link.client.close()
+            return
+        connection = Connection(self._services, link.client, visit.client, visit.address)
+        self._open(visit.address, connection.resume(link, link.tls, exchange.leaving))
+
+    def _open(self, host: str, opening: Coroutine[Any, Any, None]) -> None:
+        self._openings += 1
+        self._openings_of[host] += 1
+        self._loop.spawn(self._counted(host, opening))
+
+    async def _counted(self, host: str, opening: Coroutine[Any, Any, None]) -> None:
         try:
-            await Connection(self._services, client, _text(address)).serve()
+            await opening
         finally:
             self._openings -= 1
-            self._openings_of[address[0]] -= 1
-            if not self._openings_of[address[0]]:
-                del self._openings_of[address[0]]
+            self._openings_of[host] -= 1
+            if not self._openings_of[host]:
+                del self._openings_of[host]
 
     def _is_full(self, host: str) -> bool:
         options, links = self._services.options, self._services.relay.count()

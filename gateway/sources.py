@@ -4,9 +4,9 @@ import json
 import logging
 import secrets
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import trio
@@ -15,6 +15,7 @@ from router.snapshot import Rejected, Version
 
 log = logging.getLogger("podgate.routes")
 
+CREDENTIALS = ("user", "token", "key")  # the tables of a routes file beside its routes
 FILE_LOOK = 0.2  # seconds between two looks at a routes file
 LARGEST_FILE = 256 << 20  # bytes
 SILENCE = 15.0  # seconds without a document until a controller is taken for gone; it pings every 5 s
@@ -31,12 +32,18 @@ class Source(Protocol):
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Tell that every worker runs `version`, and which routes are quarantined now."""
 
+    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Tell what happened at the gateway, for the audit log."""
+
     def reload(self) -> None:
         """Look again at once."""
 
 
 class RoutesFile:
-    """A TOML file of `[[route]]` tables; a change is live within a second, an unreadable file changes nothing."""
+    """A TOML file of `[[route]]` tables, and of `[[user]]`, `[[token]]` and `[[key]]` ones.
+
+    A change is live within a second, an unreadable file changes nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         """Follow the file at `path`."""
@@ -53,11 +60,11 @@ class RoutesFile:
             signature = self._signature()
             if signature != self._seen:
                 self._seen = signature
-                routes = self._read()
-                if routes is not None:
+                content = self._read()
+                if content is not None:
                     self._number += 1
                     version = {"epoch": self._epoch, "version": self._number}
-                    await documents.send({"kind": "snapshot", **version, "routes": routes})
+                    await documents.send({"kind": "snapshot", **version, **content})
             with trio.move_on_after(FILE_LOOK):
                 await self._reload.wait()
                 self._reload = trio.Event()
@@ -66,6 +73,11 @@ class RoutesFile:
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Log it: a file has nobody to tell."""
         log.info("%s: version %d is live in every worker, %d routes refused", self._path, version.number, len(rejected))
+
+    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Log them."""
+        for entry in entries:
+            log.info("audit: %s %s %s: %s", entry["who"], entry["what"], entry["outcome"], entry["detail"])
 
     def reload(self) -> None:
         """Read the file again."""
@@ -78,17 +90,24 @@ class RoutesFile:
             return error.strerror
         return (status.st_ino, status.st_mtime_ns, status.st_size)
 
-    def _read(self) -> list[object] | None:
+    def _read(self) -> dict[str, list[object]] | None:
         try:
             if self._path.stat().st_size > LARGEST_FILE:
                 raise ValueError(f"larger than {LARGEST_FILE} bytes")
-            routes = tomllib.loads(self._path.read_text(encoding="utf-8")).get("route", [])
-            if not isinstance(routes, list):
-                raise ValueError("'route' is not a list of [[route]] tables")
+            content = tomllib.loads(self._path.read_text(encoding="utf-8"))
+            tables = {kind: content.get(kind, []) for kind in ("route", *CREDENTIALS)}
+            for kind, table in tables.items():
+                if not isinstance(table, list):
+                    raise ValueError(f"{kind!r} is not a list of [[{kind}]] tables")
         except (OSError, ValueError, RecursionError) as error:
             log.error("%s cannot be read: %s; the routes before stay in force", self._path, error)
             return None
-        return routes
+        credentials = [_of_kind(kind, record) for kind in CREDENTIALS for record in tables[kind]]
+        return {"routes": tables["route"], "credentials": credentials}
+
+
+def _of_kind(kind: str, record: object) -> object:
+    return {**record, "kind": kind} if isinstance(record, dict) else record
 
 
 class ControllerFeed:
@@ -123,6 +142,11 @@ class ControllerFeed:
             "rejected": [{"host": item.host, "reason": item.reason} for item in rejected],
         }
         (await self._client.post("/v1/routes/ack", json=body, headers=self._headers())).raise_for_status()
+
+    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the controller. Raises OSError and httpx.HTTPError."""
+        body = {"replica": self._replica, "entries": list(entries)}
+        (await self._client.post("/v1/routes/audit", json=body, headers=self._headers())).raise_for_status()
 
     def reload(self) -> None:
         """Do nothing: a stream is always up to date."""

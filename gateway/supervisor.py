@@ -8,8 +8,10 @@ strangers. It accepts nothing and relays nothing itself.
 import logging
 import resource
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import trio
@@ -31,6 +33,8 @@ SAVE_PAUSE = 1.0  # seconds that changes are gathered before the table is writte
 RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost source
 CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growing pause
 CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
+MOST_TRAIL = 10_000  # audit entries kept for a source that is away
+TRAIL_BATCH, TRAIL_PAUSE = 500, 5.0  # entries at once, and seconds until the next try
 DRAIN = encode({"kind": "drain"})
 
 
@@ -59,6 +63,8 @@ class Supervisor:
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
         self._draining = trio.Event()
+        self._trail: deque[dict[str, Any]] = deque(maxlen=MOST_TRAIL)  # audit entries for the source
+        self._trailed = trio.Event()
         self.ready = trio.Event()  # every worker accepts connections
         leaves.default()  # a broken certificate is told now, not at the first connection
         most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # workers have the same limit, and cannot complain
@@ -75,7 +81,8 @@ class Supervisor:
     async def run(self) -> None:
         """Serve until `drain`, and then until every worker has ended."""
         async with trio.open_nursery() as nursery:
-            for task in (self._follow, self._acknowledge, self._renew, self._save, self._have_patience):
+            tasks = (self._follow, self._acknowledge, self._renew, self._save, self._have_patience, self._report)
+            for task in tasks:
                 nursery.start_soon(task)
             async with trio.open_nursery() as keeping:
                 await self._have_routes.wait()
@@ -150,7 +157,7 @@ class Supervisor:
 
     def _snapshot(self) -> bytes:
         table = self._routes.table
-        document = snapshot_document(self._routes.version, table, table.quarantined)
+        document = snapshot_document(self._routes.version, table, table.quarantined, self._routes.credentials)
         return encode({"kind": "routes", "document": document})
 
     async def _acknowledge(self) -> None:
@@ -173,6 +180,22 @@ class Supervisor:
                         await self._running.wait()
                     continue
             await self._running.wait()
+
+    async def _report(self) -> None:
+        """Pass on what the workers tell for the audit log; while the source is away the newest are kept."""
+        while True:
+            await self._trailed.wait()
+            self._trailed = trio.Event()
+            while self._trail:
+                batch = [self._trail.popleft() for _ in range(min(len(self._trail), TRAIL_BATCH))]
+                try:
+                    await self._source.report(batch)
+                except httpx.HTTPStatusError as error:  # it will not take these another time either
+                    log.error("audit: %d entries are lost: %s", len(batch), error)
+                except (OSError, httpx.HTTPError) as error:
+                    log.warning("audit: %d entries could not be passed on yet: %s", len(batch), error)
+                    self._trail.extendleft(reversed(batch))
+                    await trio.sleep(TRAIL_PAUSE)
 
     def _common_version(self) -> Version | None:
         """Give the version that every accepting worker runs or has passed, if there is one."""
@@ -251,7 +274,7 @@ class Supervisor:
             if self._draining.is_set():  # since it was being started
                 worker.post(DRAIN)
             nursery.start_soon(worker.send)
-            nursery.start_soon(worker.listen, self._on_running, self._give_leaf)
+            nursery.start_soon(worker.listen, self._on_running, self._give_leaf, self._on_audit)
             try:
                 grace = self._plan.options.drain
                 ended = await worker.wait(self._draining, grace)
@@ -260,6 +283,10 @@ class Supervisor:
                 self._on_running()
             nursery.cancel_scope.cancel()
         return ended
+
+    def _on_audit(self, entries: list[dict[str, Any]]) -> None:
+        self._trail.extend(entries)
+        self._trailed.set()
 
     def _on_running(self) -> None:
         if all(worker is not None and worker.version is not None for worker in self._workers):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from certs.leaf import Leaf
 from gateway import openssl
@@ -46,23 +46,41 @@ Parsed = TypeVar("Parsed")
 
 
 class Contexts:
-    """OpenSSL server contexts by certificate and protocol."""
+    """OpenSSL server contexts by certificate, protocol, and whether clients are asked for a certificate."""
 
-    def __init__(self) -> None:
-        self._contexts: dict[tuple[bytes, Protocol | None], SSL.Context] = {}
+    def __init__(self, client_ca: str = "") -> None:
+        """`client_ca`, in PEM, is the authority of client certificates; empty: none are asked for."""
+        self._contexts: dict[tuple[bytes, Protocol | None, bool], SSL.Context] = {}
+        self._client_ca = x509.load_pem_x509_certificate(client_ca.encode()) if client_ca else None
 
-    def get(self, leaf: Leaf, protocol: Protocol | None) -> SSL.Context:
+    def get(self, leaf: Leaf, protocol: Protocol | None, *, asks: bool = False) -> SSL.Context:
         """Give the context that presents `leaf` and selects the ALPN of `protocol` (None: not known yet)."""
-        key = (leaf.chain_pem, protocol)
+        key = (leaf.chain_pem, protocol, asks)
         context = self._contexts.get(key)
         if context is None:
             context = self._contexts[key] = server_context(leaf, _ANY_ALPN if protocol is None else ALPN[protocol])
+            if asks and self._client_ca is not None:
+                ask_for_certificate(context, self._client_ca)
         return context
 
     def forget(self, leaf: Leaf) -> None:
         """Drop the contexts of a certificate that is no longer presented."""
         for protocol in (None, *Protocol):
-            self._contexts.pop((leaf.chain_pem, protocol), None)
+            for asks in (False, True):
+                self._contexts.pop((leaf.chain_pem, protocol, asks), None)
+
+
+def ask_for_certificate(context: SSL.Context, authority: x509.Certificate) -> None:
+    """Have clients asked for a certificate of `authority`. They may send none; what they send must hold, as OpenSSL
+    judges it: chain, time, and being meant for clients.
+    """
+    store = context.get_cert_store()
+    if store is None:
+        raise AssertionError("a context without a store")
+    trusted = crypto.X509.from_cryptography(authority)
+    store.add_cert(trusted)
+    context.set_client_ca_list([trusted.get_subject()])
+    context.set_verify(SSL.VERIFY_PEER)
 
 
 def server_context(leaf: Leaf, alpn: tuple[bytes, ...]) -> SSL.Context:
@@ -109,6 +127,10 @@ class TlsClient:
         self.client = client
         self.connection = connection
         self.unread = b""
+
+    def certificate(self) -> x509.Certificate | None:
+        """Give the certificate the client has sent, which OpenSSL has verified."""
+        return self.connection.get_peer_certificate(as_cryptography=True)
 
     async def look(self, parse: Callable[[bytes], Parsed | More]) -> Parsed:
         """Read until `parse` has an answer about the bytes from the first on; all of them stay in `unread`.

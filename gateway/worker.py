@@ -6,6 +6,7 @@ its supervisor is gone.
 """
 
 import argparse
+import contextlib
 import gc
 import logging
 import signal
@@ -15,6 +16,7 @@ import sys
 import trio
 
 from certs.leaf import Leaf
+from gateway.audit import Trail
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.control import Channel
@@ -23,8 +25,11 @@ from gateway.logs import log_to
 from gateway.loop import Loop
 from gateway.options import Options
 from gateway.relay import Relay
+from gateway.revocation import Revocation
 from gateway.server import Server
 from gateway.tls import Contexts
+from gateway.web.engine import Engine
+from gateway.web.visit import Policy
 from router.snapshot import NO_VERSION, Routes, advance
 
 log = logging.getLogger("podgate.worker")
@@ -42,12 +47,17 @@ class Worker:
         self._news = trio.Event()
         self._routes = Routes()
         self._have_routes = trio.Event()
-        limits = Limits(idle=options.idle, linger=options.linger, stall=options.stall)
+        limits = Limits(options.idle, options.linger, options.stall, options.keep_alive, options.request_head)
         self._loop = Loop()
         self._relay = Relay(self._loop, limits)
         self._token = trio.lowlevel.current_trio_token()
-        certificates = Certificates(self._want)
-        self._services = Services(options, self._loop, self._relay, certificates, Contexts(), self._routes.table)
+        engine = Engine()
+        self._trail = Trail(engine.clock, self._tell)
+        contexts = Contexts(options.client_ca)
+        self._services = Services(
+            options, self._loop, self._relay, Certificates(self._want), contexts, engine, self._trail
+        )
+        self._revocation = Revocation(self._loop, self._relay, engine)
         self._server = Server(self._services, listeners)
 
     async def run(self) -> None:
@@ -84,7 +94,8 @@ class Worker:
             _settle()
         else:
             self._routes = advance(self._routes, document)
-        self._services.routes = self._routes.table
+        self._services.engine.policy = Policy(self._routes.table, self._routes.credentials)
+        self._loop.call(self._revocation.policy_changed)
         self._have_routes.set()
         self._news.set()
 
@@ -96,7 +107,15 @@ class Worker:
     def _want(self, host: str) -> None:
         """Ask the supervisor for a leaf; called in the loop's thread, sent by trio's."""
         self._wanted.append(host)
-        self._token.run_sync_soon(lambda: self._news.set())
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have `_send` look at what is new; called in the loop's thread."""
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._set_news, idempotent=True)
+
+    def _set_news(self) -> None:
+        self._news.set()
 
     async def _send(self) -> None:
         """Tell what is new: only the last version counts, however slowly the supervisor listens."""
@@ -107,6 +126,8 @@ class Worker:
             try:
                 while self._wanted:
                     await self._channel.send({"kind": "want", "host": self._wanted.pop()})
+                if entries := self._trail.take():
+                    await self._channel.send({"kind": "audit", "entries": entries})
                 if self._routes.version != told:
                     told = self._routes.version
                     await self._channel.send({"kind": "running", "epoch": told.epoch, "version": told.number})

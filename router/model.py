@@ -4,17 +4,20 @@ A document with a key this version does not know is refused, not read halfway: t
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from router.access import AccessLevel
+from router.access import AccessLevel, Grants
 from router.hostname import InvalidName, check_pattern, normalise
 
 LONGEST_SOCKET_PATH = 107  # bytes (unix(7): sun_path is 108 with its final NUL)
 LONGEST_MESSAGE = 500  # characters: shown to people and inside protocol errors
 MOST_UPSTREAMS = 64  # of one route
+MOST_NETWORKS = 256  # of one route
+LONGEST_POD_KEY = 64  # characters
 
 
 class Protocol(StrEnum):
@@ -61,6 +64,31 @@ class UnixAddress:
 
 
 Address = TcpAddress | UnixAddress
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class WebRules:
+    """What an `http` endpoint may ask of its clients beside a level; 0 or None: nothing."""
+
+    cors: tuple[str, ...] = ()  # origins whose scripts may call it with a bearer token, or `*`; answered by the gateway
+    largest_body: int | None = None  # bytes of a request's body
+    rate: float = 0.0  # requests a second of one caller, or address where nobody is identified
+    burst: int = 0  # how many may come at once on top
+    idle_timeout: float = 0.0  # seconds of silence while a request is under way; 0: the gateway's own limit
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the JSON form that `parse_web_rules` reads back to equal rules."""
+        return {
+            "cors": list(self.cors),
+            "largest_body": self.largest_body,
+            "rate": self.rate,
+            "burst": self.burst,
+            "idle_timeout": self.idle_timeout,
+        }
+
+
+_NO_RULES = WebRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +101,23 @@ class Route:
     access: AccessLevel = AccessLevel.OWNER
     state: RouteState = RouteState.AVAILABLE
     message: str = ""  # what to do about the state, for people who connect
+    pod: str = ""  # the key of the pod it belongs to
+    grants: Grants = field(default_factory=dict, hash=False)
+    ip_allow: tuple[Network, ...] = ()  # the only networks clients may come from; empty: any
+    certificates: bool = False  # clients are asked for one
+    web: WebRules = _NO_RULES
+    own: bool = False  # of Podgate itself, not of a pod: what clients show of themselves goes through to it
 
     def to_document(self) -> dict[str, object]:
-        """Give the JSON form that `parse_route` reads back to an equal route."""
+        """Give the JSON form that `parse_route` reads back to an equal route; what few routes have is left out."""
+        rare: dict[str, object] = {
+            "pod": self.pod,
+            "grants": {grantee: str(level) for grantee, level in self.grants.items()},
+            "ip_allow": [str(network) for network in self.ip_allow],
+            "certificates": self.certificates,
+            "web": self.web.to_document() if self.web != _NO_RULES else None,
+            "own": self.own,
+        }
         return {
             "host": self.host,
             "protocol": str(self.protocol),
@@ -83,7 +125,7 @@ class Route:
             "access": str(self.access),
             "state": str(self.state),
             "message": self.message,
-        }
+        } | {name: value for name, value in rare.items() if value}
 
 
 _KEYS = frozenset(Route.__slots__)
@@ -123,6 +165,12 @@ def parse_route(document: object) -> Route:
             access=AccessLevel.parse(document.get("access", "owner")),
             state=_choice(RouteState, document, "state", RouteState.AVAILABLE),
             message=_message(document),
+            pod=_pod(document),
+            grants=_grants(document.get("grants", {})),
+            ip_allow=_networks(document.get("ip_allow", [])),
+            certificates=_flag(document, "certificates"),
+            web=parse_web_rules(document.get("web", {})),
+            own=_flag(document, "own"),
         )
     except InvalidRoute:
         raise
@@ -160,6 +208,81 @@ def _message(document: Mapping[str, object]) -> str:
     if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
         raise InvalidRoute(f"message: expected a text of at most {LONGEST_MESSAGE} characters")
     return message
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_GRANTEE = re.compile(r"(?:user|group):[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?|link:[A-Za-z0-9_-]{1,64}|everyone")
+
+
+def parse_web_rules(document: object) -> WebRules:
+    """Read the rules of an `http` endpoint. Raises InvalidRoute."""
+    if not isinstance(document, Mapping):
+        raise InvalidRoute(f"web: expected a table of fields, got {type(document).__name__}")
+    unknown = sorted(str(key) for key in set(document) - set(WebRules.__slots__))
+    if unknown:
+        raise InvalidRoute(f"web: {', '.join(unknown)}: no such field; there are {', '.join(WebRules.__slots__)}")
+    cors = document.get("cors", [])
+    if not isinstance(cors, list | tuple) or not all(
+        isinstance(origin, str) and (origin == "*" or _ORIGIN.fullmatch(origin)) for origin in cors
+    ):
+        raise InvalidRoute("web: cors: expected origins such as 'https://app.example.org', or '*'")
+    largest = document.get("largest_body")
+    return WebRules(
+        tuple(cors),
+        None if largest is None else int(_number("largest_body", largest, whole=True)),
+        _number("rate", document.get("rate", 0.0)),
+        int(_number("burst", document.get("burst", 0), whole=True)),
+        _number("idle_timeout", document.get("idle_timeout", 0.0)),
+    )
+
+
+def _number(name: str, value: object, *, whole: bool = False) -> float:
+    kind = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 <= value < 2**53:
+        raise InvalidRoute(f"web: {name}: expected a {'whole ' if whole else ''}number from 0 on, got {value!r}")
+    return value
+
+
+def _pod(document: Mapping[str, object]) -> str:
+    pod = document.get("pod", "")
+    if not isinstance(pod, str) or len(pod) > LONGEST_POD_KEY:
+        raise InvalidRoute(f"pod: expected the key of a pod, of at most {LONGEST_POD_KEY} characters")
+    return pod
+
+
+def _grants(value: object) -> dict[str, AccessLevel]:
+    """Read who holds which level; a grantee or a level that cannot be read might be meant to hold less, so neither is
+    left out: the route is refused.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRoute(f"grants: expected levels by grantee, got {type(value).__name__}")
+    for grantee in value:
+        if not isinstance(grantee, str) or not _GRANTEE.fullmatch(grantee):
+            raise InvalidRoute("grants: expected 'user:NAME', 'group:NAME', 'link:ID' or 'everyone'")
+    return {grantee: AccessLevel.parse(level) for grantee, level in value.items()}
+
+
+def parse_network(text: object) -> Network:
+    """Read an IPv4 or IPv6 network, or one address. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(f"ip_allow: expected a network such as '192.0.2.0/24' or '2001:db8::/32', got {text!r}")
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"ip_allow: {error}") from None
+
+
+def _networks(value: object) -> tuple[Network, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_NETWORKS:
+        raise InvalidRoute(f"ip_allow: expected a list of at most {MOST_NETWORKS} networks")
+    return tuple(parse_network(item) for item in value)
+
+
+def _flag(document: Mapping[str, object], name: str) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRoute(f"{name}: expected true or false, got {value!r}")
+    return value
 
 
 def _addresses(value: object) -> tuple[Address, ...]:

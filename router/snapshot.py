@@ -6,12 +6,23 @@
 An epoch is one life of the publisher. Within it versions rise by one with each delta; a snapshot starts anew. Each
 route is judged alone: one that cannot be used is quarantined (it has no route until it is mended, the closed side
 to err on) and reported, and the others live. A gateway that passes a snapshot on passes on what it quarantined.
+
+Both may carry credentials (`router.credentials`): a snapshot `"credentials": [{…}, …]`, a delta
+`"credentials": {"put": [{…}], "remove": ["token:…", …]}`. One that cannot be read takes the one of its key away.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from router.credentials import (
+    Credential,
+    Credentials,
+    InvalidCredential,
+    key_of_document,
+    parse_credential,
+    to_document,
+)
 from router.hostname import InvalidName, check_pattern
 from router.model import InvalidRoute, Route, host_of_document, parse_route
 from router.table import RouteTable
@@ -44,31 +55,47 @@ class Routes:
 
     version: Version = NO_VERSION
     table: RouteTable = field(default_factory=RouteTable)
+    credentials: Credentials = field(default_factory=Credentials)
     rejected: tuple[Rejected, ...] = ()
 
 
-def snapshot_document(version: Version, routes: Iterable[Route], quarantined: Iterable[str] = ()) -> dict[str, object]:
+def snapshot_document(
+    version: Version, routes: Iterable[Route], quarantined: Iterable[str] = (), credentials: Iterable[Credential] = ()
+) -> dict[str, object]:
     """Make the document of a whole table."""
-    documents = [route.to_document() for route in routes]
+    records = [to_document(record) for record in credentials]
     return {
         "kind": "snapshot",
         "epoch": version.epoch,
         "version": version.number,
-        "routes": documents,
+        "routes": [route.to_document() for route in routes],
         "quarantined": sorted(quarantined),
-    }
+    } | ({"credentials": records} if records else {})
 
 
-def delta_document(version: Version, put: Iterable[Route], remove: Iterable[str]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class CredentialChange:
+    """What leads from one set of credentials to the next: records, and the keys of those that go."""
+
+    put: tuple[Credential, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+def delta_document(
+    version: Version, put: Iterable[Route], remove: Iterable[str], credentials: CredentialChange | None = None
+) -> dict[str, object]:
     """Make the document that leads from the version before `version` to `version`."""
-    documents = [route.to_document() for route in put]
-    return {
+    document: dict[str, object] = {
         "kind": "delta",
         "epoch": version.epoch,
         "version": version.number,
-        "put": documents,
+        "put": [route.to_document() for route in put],
         "remove": list(remove),
     }
+    if credentials is not None:
+        records = [to_document(record) for record in credentials.put]
+        document["credentials"] = {"put": records, "remove": list(credentials.remove)}
+    return document
 
 
 def advance(current: Routes, document: object) -> Routes:
@@ -82,7 +109,9 @@ def advance(current: Routes, document: object) -> Routes:
     if document.get("kind") == "snapshot":
         good, rejected = judge(_list(document, "routes"))
         before = [_host(host) for host in _list(document, "quarantined")] if "quarantined" in document else []
-        return Routes(version, RouteTable(good.values(), [*before, *_hosts(rejected)]), tuple(rejected))
+        records, faults = judge_credentials(_optional_list(document, "credentials"))
+        table = RouteTable(good.values(), [*before, *_hosts(rejected)])
+        return Routes(version, table, Credentials(records.values()), (*rejected, *faults))
     if document.get("kind") != "delta":
         raise InvalidDocument(f"routes: kind: expected 'snapshot' or 'delta', got {document.get('kind')!r}")
     expected = Version(current.version.epoch, current.version.number + 1)
@@ -90,7 +119,45 @@ def advance(current: Routes, document: object) -> Routes:
         raise InvalidDocument(f"routes: delta {version} does not follow {current.version}")
     good, rejected = judge(_list(document, "put"))
     remove = [_host(host) for host in _list(document, "remove")]
-    return Routes(version, current.table.changed(good.values(), remove, _hosts(rejected)), tuple(rejected))
+    table = current.table.changed(good.values(), remove, _hosts(rejected))
+    credentials, faults = _advance_credentials(current.credentials, document.get("credentials"))
+    return Routes(version, table, credentials, (*rejected, *faults))
+
+
+def judge_credentials(documents: Iterable[object]) -> tuple[dict[str, Credential], list[Rejected]]:
+    """Part records into usable ones by key and rejected ones; of a key given twice, none is usable."""
+    good: dict[str, Credential] = {}
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    for number, document in enumerate(documents, 1):
+        key = key_of_document(document)
+        if key is not None and key in seen:
+            rejected.append(Rejected(key, "given more than once; none of them is used"))
+            good.pop(key, None)
+            continue
+        try:
+            record = parse_credential(document)
+        except InvalidCredential as error:
+            rejected.append(Rejected(key or f"credential {number}", str(error)))
+        else:
+            good[record.key] = record
+        if key is not None:
+            seen.add(key)
+    return good, rejected
+
+
+def _advance_credentials(current: Credentials, change: object) -> tuple[Credentials, list[Rejected]]:
+    if change is None:
+        return current, []
+    if not isinstance(change, Mapping):
+        raise InvalidDocument(f"routes: credentials: expected an object, got {type(change).__name__}")
+    records, rejected = judge_credentials(_list(change, "put"))
+    remove = _list(change, "remove")
+    if not all(isinstance(key, str) for key in remove):
+        raise InvalidDocument("routes: credentials: remove: expected keys")
+    if not records and not remove and not rejected:
+        return current, []
+    return current.changed(records.values(), [*map(str, remove), *(item.host for item in rejected)]), rejected
 
 
 def judge(documents: Iterable[object]) -> tuple[dict[str, Route], list[Rejected]]:
@@ -135,6 +202,10 @@ def _host(host: object) -> str:
 def _hosts(rejected: Iterable[Rejected]) -> list[str]:
     """Give the hosts among what was rejected; an unreadable one is named by its place, which is none."""
     return [item.host for item in rejected if " " not in item.host]
+
+
+def _optional_list(document: Mapping[str, object], key: str) -> list[object]:
+    return _list(document, key) if key in document else []
 
 
 def _list(document: Mapping[str, object], key: str) -> list[object]:

@@ -16,8 +16,8 @@ PURE = STDLIB - {"socket", "ssl", "time", "logging", "select", "selectors", "asy
 MAY_IMPORT = {
     "router/": STDLIB | {"router"},
     "certs/": STDLIB | {"certs", "cryptography"},
-    "gateway/": STDLIB | {"gateway", "router", "certs", "trio", "OpenSSL", "cryptography", "h11", "httpx"},
-    "gateway/wire/": PURE | {"gateway", "h11"},
+    "gateway/": STDLIB | {"gateway", "router", "certs", "trio", "OpenSSL", "cryptography", "httpx", "jwt"},
+    "gateway/wire/": PURE | {"gateway"},
     "controller/runtimes/shim.py": STDLIB,
 }
 # What is not restricted to a list may still not know these.

@@ -1,4 +1,12 @@
--- For wrk: one line of JSON at the end, with the quantiles that bench/latency.py names (microseconds).
+-- For wrk: another path with each request if VARYING is 1, and one line of JSON at the end, with the quantiles that bench/latency.py names (microseconds).
+
+if os.getenv("VARYING") == "1" then
+    local number = 0
+    function request()
+        number = number + 1
+        return wrk.format(nil, "/" .. number)
+    end
+end
 
 function done(summary, latency, _requests)
     local quantiles = {}

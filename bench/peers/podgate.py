@@ -1,18 +1,35 @@
 """Podgate itself: a gateway fed by a routes file, one worker unless told otherwise. Its supervisor counts too."""
 
+import base64
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from bench.peers.peer import HOST, Job, Mode, Peer
+from gateway.web.cookies import SESSION
 from podgate import __version__
+from router.sealing import Session, seal
+
+SESSION_KEY = b"the key of a benchmark, no secret"
+USER = "alice"
+_KEY_ID = "bench"
+
+
+def session_cookie(seconds: float) -> str:
+    """Make the Cookie field's value of a signed-in user, good for so many seconds."""
+    now = time.time()
+    session = Session(HOST, "bench", now, now + seconds, user=USER)
+    return f"{SESSION}={seal(session, _KEY_ID, SESSION_KEY)}"
 
 
 def files(job: Job) -> Mapping[str, str]:
-    """Give the routes file."""
+    """Give the routes file; of HTTP an endpoint that is not public, so that each request's cookie is checked."""
     route = (
-        f'[[route]]\nhost = "{HOST}"\nprotocol = "{job.mode}"\n'
-        f'upstreams = ["127.0.0.1:{job.upstream}"]\naccess = "public"\n'
+        f'[[route]]\nhost = "{HOST}"\nprotocol = "{job.mode}"\nupstreams = ["127.0.0.1:{job.upstream}"]\n'
+        f'access = "{"read" if job.mode is Mode.HTTP else "public"}"\ngrants = {{ "user:{USER}" = "read" }}\n'
+        f'[[user]]\nname = "{USER}"\n'
+        f'[[key]]\nid = "{_KEY_ID}"\nsecret = "{base64.b64encode(SESSION_KEY).decode()}"\n'
     )
     return {"routes.toml": route}
 

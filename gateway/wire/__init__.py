@@ -7,10 +7,13 @@
     postgres     startup packets and ErrorResponse
     packstream   Bolt's values
     bolt         Bolt's handshake, chunks, and FAILURE
-    httphead     the head of a request
-    httpreply    complete responses that refuse or redirect
+    httphead     the head of a request; `httptarget` what it asks for, `httpaccept` whether a person does
+    httpresponse the head of a response
+    httpfields   the field lines of both
+    httpbody     where a body ends, while its bytes pass untouched
+    httpreply    complete responses of our own
 
 A parser is given everything that has come so far, from its own first byte on, and keeps nothing between calls: it
 answers a value (whose `size` tells how much of the buffer it took) or `More`, or raises `Malformed`. It never asks
-for more bytes than its limit, so a buffer of that limit always suffices. Only the standard library and h11 are used.
+for more bytes than its limit, so a buffer of that limit always suffices. Only the standard library is used.
 """

@@ -18,11 +18,13 @@ from gateway.loop import Loop
 from gateway.openssl import handle_of
 from gateway.relay import Relay
 from gateway.tls import server_context, server_side
+from gateway.web.visit import Visit
 from router.access import AccessLevel
 from router.model import Protocol, Route, TcpAddress
 from tests.peers import DEADLINE, TlsPeer, tcp_pair, trusting, unix_pair
 
 ROUTE = Route("echo.pods.test", Protocol.TCP, (TcpAddress("127.0.0.1", 1),), AccessLevel.PUBLIC)
+VISIT = Visit(ROUTE.host, "192.0.2.1", "test")
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
@@ -81,7 +83,7 @@ class Rig:
         near, far = unix_pair() if unix else tcp_pair()
         ours.setblocking(False)
         near.setblocking(False)
-        ends = Ends(client, far, kind(ours, handle_of(connection), near, ROUTE, "test", first))
+        ends = Ends(client, far, kind(ours, handle_of(connection), near, ROUTE, VISIT, first))
         self.made.append(ends)
         return ends
 

@@ -27,24 +27,34 @@ def server(gateway: Running) -> Iterator[Upstream]:
 
 
 @pytest.mark.parametrize("host", ["web.pods.test", "WEB.pods.test:8443"])
-def test_a_request_reaches_its_pod_as_it_was_sent(
+def test_a_request_reaches_its_pod_with_where_it_comes_from(
     gateway: Running, ca: trustme.CA, server: Upstream, host: str
 ) -> None:
     client = tls_to(gateway.port, trusting(ca), "web.pods.test")
     request = head(host, "/a?b=c", Cookie="x" * 9000)
     for part in (request[:10], request[10:5000], request[5000:]):
         client.send(part)
-    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(request) + request
+    seen = request[:-2] + from_us(host)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(seen) + seen
     assert client.receive(len(response)) == response
     client.close()
 
 
-def test_more_than_the_head_goes_up_with_it(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
+def from_us(host: str) -> bytes:
+    """What the gateway adds to a request of somebody it does not know."""
+    return (
+        f"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: {host.lower()}\r\n\r\n".encode()
+    )
+
+
+def test_more_than_the_head_is_kept_for_its_turn(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
     client = tls_to(gateway.port, trusting(ca), "web.pods.test")
-    request = head("web.pods.test") + head("web.pods.test", "/second")
-    client.send(request)
-    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(request) + request
-    assert client.receive(len(response)) == response
+    requests = [head("web.pods.test"), head("web.pods.test", "/second")]
+    client.send(b"".join(requests))
+    for request in requests:
+        seen = request[:-2] + from_us("web.pods.test")
+        response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(seen) + seen
+        assert client.receive(len(response)) == response
     client.close()
 
 

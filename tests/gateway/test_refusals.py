@@ -101,10 +101,31 @@ def test_a_pod_that_is_not_public_is_closed_to_everybody(
 ) -> None:
     host = gateway.route("closed", protocol, server.address, access=access)
     answer = refused(gateway, ca, protocol, host)
-    expected = {"postgres": "28000", "http": "403", "bolt": "Neo.ClientError.Security.Forbidden"}
+    expected = {"postgres": "28000", "http": "401", "bolt": "Neo.ClientError.Security.Forbidden"}
     assert answer.code == expected[protocol]
-    assert f"access level {access}" in answer.text
+    assert ("say who you are" if protocol == "http" else f"access level {access}") in answer.text
     assert server.accepted == 0
+
+
+def test_a_program_is_told_what_to_send_and_a_person_is_sent_to_sign_in(leaf: Leaf, ca: trustme.CA) -> None:
+    options = Options(public_port=8443, drain=0, console="console.test")
+    with running([leaf], options) as gateway:
+        host = gateway.route("closed", "http", access=AccessLevel.READ)
+        answers = []
+        for accept in ("application/json", "text/html"):
+            client = tls_to(gateway.port, trusting(ca), host)
+            client.send(head(host, "/a?b", Accept=accept))
+            if accept == "text/html":
+                client.end()  # it could ask more on this connection
+            answers.append(client.receive_to_end())
+            client.close()
+    (program, ended), (person, _) = answers
+    assert program.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nWWW-Authenticate: Bearer " in program
+    assert b"\r\nContent-Type: application/problem+json\r\n" in program
+    assert ended is Ending.GOODBYE
+    assert person.startswith(b"HTTP/1.1 303 ")
+    assert b"\r\nLocation: https://console.test:8443/sign-in?host=closed.pods.test&path=%2Fa%3Fb&state=" in person
 
 
 @spoken

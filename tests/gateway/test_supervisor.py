@@ -2,9 +2,10 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -17,10 +18,12 @@ from gateway.options import Options
 from gateway.sources import Documents
 from gateway.supervisor import Plan, Supervisor
 from router.access import AccessLevel
+from router.credentials import User
 from router.model import Protocol, Route, parse_address
-from router.snapshot import Rejected, Routes, Version, delta_document, snapshot_document
+from router.snapshot import CredentialChange, Rejected, Routes, Version, delta_document, snapshot_document
 from router.table import RouteTable
 from tests.gateway.process import echo_once
+from tests.gateway.web.site import ALICE, bearer, request, token
 from tests.peers import DEADLINE, Upstream, tls_to, trusting, write_leaf
 
 HOST, BAD = "echo.pods.test", {"host": "bad.pods.test", "protocol": "gopher"}
@@ -31,6 +34,7 @@ class Told:
 
     def __init__(self) -> None:
         self.acknowledged: list[tuple[Version, list[str]]] = []
+        self.reported: list[Mapping[str, Any]] = []
         self.followers = 0
         self.away = False
         self._changed = trio.Event()
@@ -56,6 +60,12 @@ class Told:
         self.acknowledged.append((version, [item.host for item in rejected]))
         self._beat()
 
+    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        if self.away:
+            raise OSError("away")
+        self.reported += entries
+        self._beat()
+
     def reload(self) -> None:
         return
 
@@ -77,6 +87,11 @@ class Told:
     async def until_followed(self, times: int) -> None:
         with trio.fail_after(DEADLINE):
             while self.followers < times:
+                await self._changed.wait()
+
+    async def until_reported(self, number: int) -> None:
+        with trio.fail_after(DEADLINE):
+            while len(self.reported) < number:
                 await self._changed.wait()
 
     def _beat(self) -> None:
@@ -236,3 +251,60 @@ async def test_a_damaged_last_good_table_is_no_obstacle(
         source.say(snapshot(1, [route(HOST, echoing)]))
         await source.until_acknowledged(Version("one", 1))
         await echoes(supervisor, ca)
+
+
+async def test_what_happens_at_a_worker_reaches_the_source_for_the_audit_log(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf
+) -> None:
+    source = Told()
+    web = Route(
+        HOST, Protocol.HTTP, (), AccessLevel.WRITE, pod="pod-1", grants={"user:alice": AccessLevel.READ}, message="x"
+    )
+    async with supervising(source, tmp_path, leaf) as supervisor:
+        people = [User("alice"), token(ALICE, "alice")]
+        source.say(snapshot_document(Version("one", 1), [web], (), people))
+        await source.until_acknowledged(Version("one", 1))
+
+        def ask(*lines: str) -> None:
+            client = tls_to(int(supervisor.addresses[0][1]), trusting(ca), HOST)
+            client.send(request(*lines, host=HOST))
+            client.receive_to_end()
+            client.close()
+
+        await trio.to_thread.run_sync(ask)  # of whom nothing is known nothing is told
+        await trio.to_thread.run_sync(lambda: ask(bearer(ALICE)))
+        await source.until_reported(1)
+        (entry,) = source.reported
+        assert {key: entry[key] for key in ("who", "pod", "address", "outcome")} == {
+            "who": "alice",
+            "pod": "pod-1",
+            "address": "127.0.0.1",
+            "outcome": "refused",
+        }
+        assert HOST in entry["what"]
+        assert ALICE not in str(entry)
+
+
+async def test_credentials_reach_the_workers_and_a_delta_takes_them_away(
+    tmp_path: Path, ca: trustme.CA, leaf: Leaf
+) -> None:
+    source = Told()
+    web = Route(HOST, Protocol.HTTP, (), AccessLevel.WRITE, grants={"user:alice": AccessLevel.WRITE})
+    async with supervising(source, tmp_path, leaf) as supervisor:
+
+        async def status() -> bytes:
+            def ask() -> bytes:
+                client = tls_to(int(supervisor.addresses[0][1]), trusting(ca), HOST)
+                client.send(request(bearer(ALICE), host=HOST))
+                answer = client.receive_to_end()[0]
+                client.close()
+                return answer.split(b" ", 2)[1]
+
+            return await trio.to_thread.run_sync(ask)
+
+        source.say(snapshot_document(Version("one", 1), [web], (), [User("alice"), token(ALICE, "alice")]))
+        await source.until_acknowledged(Version("one", 1))
+        assert await status() == b"502"  # let in, to a pod without upstreams
+        source.say(delta_document(Version("one", 2), [], [], CredentialChange((), ("token:alice",))))
+        await source.until_acknowledged(Version("one", 2))
+        assert await status() == b"401"

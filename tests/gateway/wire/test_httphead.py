@@ -1,9 +1,12 @@
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.httphead import LARGEST_HEAD, RequestHead, parse_head
-from gateway.wire.verdict import More
+from gateway.wire.httpfields import MOST_FIELDS
+from gateway.wire.httphead import LARGEST_HEAD, Field, RequestHead, list_members, parse_fields, parse_head
+from gateway.wire.verdict import Malformed, More
 from tests.gateway.wire.prefixes import check_total, malformed, recorded, whole
 
 SECRET = "hunter2"
@@ -18,41 +21,62 @@ def read(data: bytes) -> RequestHead:
     return whole(parse_head, data, LARGEST_HEAD, trailing=[b"x=1", b"\n", b"\r\n GET", b"\0" * 9])
 
 
+def seen(head: RequestHead) -> tuple[str, str, str | None, bool, bool, int]:
+    return head.method, head.target, head.host, head.wants_html, head.is_upgrade, head.size
+
+
 def test_reads_curl() -> None:
     data = recorded("curl_http")
-    expected = RequestHead("GET", "/a?b=c", "web.pods.localhost", False, False, len(data))
-    assert read(data) == expected
-    assert parse_head(memoryview(data)) == expected
+    found = read(data)
+    assert seen(found) == ("GET", "/a?b=c", "web.pods.localhost", False, False, len(data))
+    assert parse_head(memoryview(data)) == found
+    assert (found.length, found.keeps_alive, found.minor, found.expects_continue) == (0, True, 1, False)
 
 
 def test_reads_curl_with_a_body_behind_the_head() -> None:
     data = recorded("curl_post")
     found = parse_head(data)
-    assert found == RequestHead("POST", "/form", "web.pods.localhost", False, False, len(data) - len(b"x=1"))
+    assert isinstance(found, RequestHead)
+    assert seen(found) == ("POST", "/form", "web.pods.localhost", False, False, len(data) - len(b"x=1"))
+    assert found.length == len(b"x=1")
 
 
 def test_reads_chromium() -> None:
     data = recorded("chromium_http")
-    assert read(data) == RequestHead("GET", "/notes?page=1", "web.pods.localhost", True, False, len(data))
+    found = read(data)
+    assert seen(found) == ("GET", "/notes?page=1", "web.pods.localhost", True, False, len(data))
+    assert found.values(b"sec-fetch-mode") == [b"navigate"]
+    assert data == b"GET /notes?page=1 HTTP/1.1\r\n" + b"".join(field.line for field in found.fields) + b"\r\n"
 
 
 @pytest.mark.parametrize(
-    ("data", "method", "target", "host"),
+    ("data", "method", "target", "path", "host", "authority"),
     [
-        (head(request="OPTIONS * HTTP/1.1"), "OPTIONS", "*", "a.example"),
-        (head(host="A.Example:8443"), "GET", "/", "a.example"),
-        (head(host="a.example:"), "GET", "/", "a.example"),
-        (head(host="[2001:DB8::1]:80"), "GET", "/", "[2001:db8::1]"),
-        (head(request="GET / HTTP/1.0", host=None), "GET", "/", None),
-        (head(request="GET / HTTP/1.0"), "GET", "/", "a.example"),
-        (head(request="GET http://A.example/x?y HTTP/1.1"), "GET", "http://A.example/x?y", "a.example"),
-        (head(request="GET HTTPS://a.example HTTP/1.1"), "GET", "HTTPS://a.example", "a.example"),
-        (head(request="GET http://b/ HTTP/1.0", host=None), "GET", "http://b/", "b"),
-        (head(request="CONNECT a.example:443 HTTP/1.1", host="a.example:443"), "CONNECT", "a.example:443", "a.example"),
+        (head(request="OPTIONS * HTTP/1.1"), "OPTIONS", "*", "*", "a.example", "a.example"),
+        (head(host="A.Example:8443"), "GET", "/", "/", "a.example", "a.example:8443"),
+        (head(host="a.example:"), "GET", "/", "/", "a.example", "a.example:"),
+        (head(host="[2001:DB8::1]:80"), "GET", "/", "/", "[2001:db8::1]", "[2001:db8::1]:80"),
+        (head(request="GET / HTTP/1.0", host=None), "GET", "/", "/", None, None),
+        (head(request="GET / HTTP/1.0"), "GET", "/", "/", "a.example", "a.example"),
+        (head(request="GET http://A.example/x?y HTTP/1.1"), "GET", "http://A.example/x?y", "/x?y", *["a.example"] * 2),
+        (head(request="GET HTTPS://a.example HTTP/1.1"), "GET", "HTTPS://a.example", "/", "a.example", "a.example"),
+        (head(request="GET http://a.example?b HTTP/1.1"), "GET", "http://a.example?b", "/?b", *["a.example"] * 2),
+        (head(request="OPTIONS http://a.example HTTP/1.1"), "OPTIONS", "http://a.example", "*", *["a.example"] * 2),
+        (head(request="OPTIONS http://a.example/ HTTP/1.1"), "OPTIONS", "http://a.example/", "/", *["a.example"] * 2),
+        (head(request="GET http://b/ HTTP/1.0", host=None), "GET", "http://b/", "/", "b", "b"),
+        (head(request="GET //b/c HTTP/1.1"), "GET", "//b/c", "//b/c", "a.example", "a.example"),
     ],
 )
-def test_forms_of_the_request_target(data: bytes, method: str, target: str, host: str | None) -> None:
-    assert read(data) == RequestHead(method, target, host, False, False, len(data))
+def test_forms_of_the_request_target(
+    data: bytes, method: str, target: str, path: str, host: str | None, authority: str | None
+) -> None:
+    found = read(data)
+    assert seen(found) == (method, target, host, False, False, len(data))
+    assert (found.path, found.authority) == (path, authority)
+
+
+def test_one_empty_line_before_the_request_line_belongs_to_it() -> None:
+    assert read(b"\r\n" + head()) == read(head())._replace(size=len(head()) + 2)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +103,10 @@ def test_html_is_for_those_who_prefer_it(accept: list[str], wants_html: bool) ->
     ("lines", "is_upgrade"),
     [
         (["Connection: Upgrade", "Upgrade: websocket"], True),
-        (["Connection: keep-alive, upgrade", "Upgrade: h2c"], True),
+        (["Connection: keep-alive, upgrade", "Upgrade: foo/2"], True),
+        (["Connection: upgrade", "Upgrade: h2c"], False),
+        (["Connection: upgrade", "Upgrade: websocket", "Upgrade: h2c"], False),
+        (["Connection: upgrade", "Upgrade: HTTP/2.0"], False),
         (["Connection: keep-alive", "Connection: UPGRADE", "Upgrade: websocket"], True),
         (["Upgrade: websocket"], False),
         (["Connection: upgrade"], False),
@@ -88,6 +115,64 @@ def test_html_is_for_those_who_prefer_it(accept: list[str], wants_html: bool) ->
 )
 def test_an_upgrade_names_it_in_both_headers(lines: list[str], is_upgrade: bool) -> None:
     assert read(head(*lines)).is_upgrade is is_upgrade
+
+
+def test_an_upgrade_of_http_1_0_is_ignored() -> None:
+    assert not read(head("Connection: upgrade", "Upgrade: websocket", request="GET / HTTP/1.0")).is_upgrade
+
+
+@pytest.mark.parametrize(
+    ("version", "lines", "keeps_alive"),
+    [
+        ("1.1", [], True),
+        ("1.1", ["Connection: keep-alive"], True),
+        ("1.1", ["Connection: Close"], False),
+        ("1.1", ["Connection: keep-alive, close"], False),
+        ("1.1", ["Connection: keep-alive", "Connection: close"], False),
+        ("1.0", [], False),
+        ("1.0", ["Connection: Keep-Alive"], True),
+        ("1.0", ["Connection: keep-alive, close"], False),
+    ],
+)
+def test_version_and_connection_tell_whether_it_lasts(version: str, lines: list[str], keeps_alive: bool) -> None:
+    assert read(head(*lines, request=f"GET / HTTP/{version}")).keeps_alive is keeps_alive
+
+
+@pytest.mark.parametrize(
+    ("version", "lines", "expects"),
+    [
+        ("1.1", ["Content-Length: 1", "Expect: 100-Continue"], True),
+        ("1.1", ["Transfer-Encoding: chunked", "Expect: 100-continue"], True),
+        ("1.1", ["Content-Length: 1"], False),
+        ("1.1", ["Content-Length: 0", "Expect: 100-continue"], False),
+        ("1.1", ["Expect: 100-continue"], False),
+        ("1.0", ["Content-Length: 1", "Expect: 100-continue"], False),
+    ],
+)
+def test_only_a_body_is_worth_waiting_for(version: str, lines: list[str], expects: bool) -> None:
+    assert read(head(*lines, request=f"POST / HTTP/{version}")).expects_continue is expects
+
+
+def test_fields_are_as_they_came() -> None:
+    block = b"X-A:b\r\nx-a: \t c d\t \r\nX-Empty:\r\nX-White: \r\n"
+    assert parse_fields(block) == (
+        Field(b"x-a", b"b", b"X-A:b\r\n"),
+        Field(b"x-a", b"c d", b"x-a: \t c d\t \r\n"),
+        Field(b"x-empty", b"", b"X-Empty:\r\n"),
+        Field(b"x-white", b"", b"X-White: \r\n"),
+    )
+    assert parse_fields(b"") == ()
+
+
+@pytest.mark.parametrize("block", [b"X: a", b"X: a\r\nY: b", b"X", b"X: a\r\n\r\n", b"\r\n", b"X: a\n", b"\n"])
+def test_fields_end_with_crlf_and_are_not_empty(block: bytes) -> None:
+    with pytest.raises(Malformed, match=r"\Ahttp head: "):
+        parse_fields(block)
+
+
+def test_list_members_of_all_lines() -> None:
+    assert list_members([b"A, b", b"", b" ,c;D=e,\t"]) == [b"a", b"b", b"c;d=e"]
+    assert list_members([]) == []
 
 
 REFUSED = [
@@ -117,9 +202,9 @@ REFUSED = [
     (head("X: a\0b"), "illegal header line"),
     (head(request="GET /\0 HTTP/1.1"), "illegal request line"),
     (head("Content-Length: 5", "Content-Length: 5"), "content-length given more than once"),
-    (head("Content-Length: 5", "content-length: 6"), "conflicting content-length headers"),
-    (head("Content-Length: 5, 5"), "content-length given more than once"),
-    (head("Content-Length: 5,"), "conflicting content-length headers"),
+    (head("Content-Length: 5", "content-length: 6"), "content-length given more than once"),
+    (head("Content-Length: 5, 5"), "bad content-length"),
+    (head("Content-Length: 5,"), "bad content-length"),
     (head("Content-Length: +5"), "bad content-length"),
     (head("Content-Length: -5"), "bad content-length"),
     (head("Content-Length: 0x5"), "bad content-length"),
@@ -133,7 +218,7 @@ REFUSED = [
     (head(request="GET http://a.example:80/ HTTP/1.1"), "request target and host differ"),
     (head(request="GET http://u@b/ HTTP/1.0", host=None), "host is not a host name and port"),
     (head(request="GET http:/// HTTP/1.0", host=None), "host is not a host name and port"),
-    (head(request="CONNECT b.example:443 HTTP/1.1"), "request target and host differ"),
+    (head(request="CONNECT a.example:443 HTTP/1.1", host="a.example:443"), "connect is not served here"),
     (head(request="GET * HTTP/1.1"), "unknown form of request target"),
     (head(request="GET a.example HTTP/1.1"), "unknown form of request target"),
     (head(request="GET ftp://a.example/ HTTP/1.1"), "unknown form of request target"),
@@ -155,6 +240,9 @@ def test_what_two_parsers_could_read_differently_is_refused(data: bytes, text: s
         head(f"Content-Length: {SECRET}"),
         head(f"Transfer-Encoding: {SECRET}"),
         head(host=f"{SECRET}@"),
+        head(f"Connection: {SECRET}/, close"),
+        head(f"Expect: {SECRET}"),
+        head(request=f"GET {SECRET}://a.example/ HTTP/1.1"),
     ],
 )
 def test_an_error_never_holds_what_the_client_sent(data: bytes) -> None:
@@ -179,6 +267,40 @@ def test_the_largest_head_is_read_and_one_byte_more_is_not() -> None:
     text = f"http head: unfinished after {LARGEST_HEAD} bytes, the limit"
     assert malformed(parse_head, padded(LARGEST_HEAD + 1)) == text
     assert malformed(parse_head, padded(LARGEST_HEAD + 1)[:LARGEST_HEAD]) == text
+
+
+def test_a_head_is_refused_as_soon_as_its_fault_shows() -> None:
+    for data, text in [
+        (b"\0", "illegal request line"),
+        (b"(", "illegal request line"),
+        (b" ", "illegal request line"),
+        (b"\r\n(", "illegal request line"),
+        (b"\r\n ", "a line begins with white space"),
+        (b"\r\n\r", "no request line received"),
+        (b"G" * 33, "illegal request line"),
+        (b"GET / HTTP/1.1 \r\n", "illegal request line"),
+        (b"GET / HTTP/3.0\r\n", "unknown version"),
+        (b"GET /#a HTTP/1.1\r\n", "request target with a fragment"),
+        (head()[:-2] + b"X: a\n", "bare cr or lf"),
+        (head()[:-2] + b"X: a\r\n ", "a line begins with white space"),
+        (b"\r\n" + head(*["a:"] * MOST_FIELDS)[:-2], "too many fields"),
+        (head(*["a:"] * (MOST_FIELDS + 1))[:-2], "too many fields"),
+    ]:
+        assert malformed(parse_head, data).startswith(f"http head: {text}")
+        for end in range(len(data)):
+            assert parse_head(data[:end]) == More(end + 1)
+
+
+def test_what_follows_a_bad_head_does_not_change_its_refusal() -> None:
+    bad = head(request="GET / HTTP/1.2")
+    assert malformed(parse_head, bad + b"\n \r") == malformed(parse_head, bad)
+
+
+@pytest.mark.parametrize("value", [b"a" * 32000, b" " * 32000, b"a \t" * 10000, b"a" + b" " * 31000 + b"\0"])
+def test_no_value_takes_long(value: bytes) -> None:
+    started = perf_counter()
+    check_total(parse_head, head()[:-2] + b"X: " + value + b"\r\n\r\n", LARGEST_HEAD)
+    assert perf_counter() - started < 0.1
 
 
 @given(st.binary(max_size=200), st.text("aGET :/\r\n\t\0,;=*0", max_size=60))

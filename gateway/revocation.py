@@ -1,0 +1,63 @@
+"""Revocation: open links are decided about again when routes or credentials have changed, and once a minute.
+
+All of them would be too many for one turn of the loop, so they are looked at in slices, and several changes within
+`PAUSE` together.
+"""
+
+from gateway.link import Link
+from gateway.loop import Loop
+from gateway.relay import Relay
+from gateway.web.engine import Engine
+from gateway.web.judging import is_from_allowed_network
+from gateway.web.visit import Policy
+from router.access import Decision, decide
+
+PAUSE = 0.5  # seconds from a change to the first look
+SLICE = 128  # links in one turn of the loop: about half a millisecond
+EVERY = 60.0  # seconds between looks without a change: what ends by its time ends so late at the most
+
+
+class Revocation:
+    """Looks at the links of a relay. For the loop's thread."""
+
+    def __init__(self, loop: Loop, relay: Relay, engine: Engine) -> None:
+        self._loop = loop
+        self._relay = relay
+        self._engine = engine
+        self._is_due = False
+        self._rest: list[Link] = []
+        loop.after(EVERY, self._again)
+
+    def policy_changed(self) -> None:
+        """Look at all links soon."""
+        if not self._is_due:
+            self._is_due = True
+            self._loop.after(PAUSE, self._begin)
+
+    def _again(self) -> None:
+        self.policy_changed()
+        self._loop.after(EVERY, self._again)
+
+    def _begin(self) -> None:
+        self._is_due = False
+        self._rest = list(self._relay.links)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        policy, now = self._engine.policy, self._engine.clock()
+        part, self._rest = self._rest[:SLICE], self._rest[SLICE:]
+        for link in part:
+            if not link.closed and not is_admitted(link, policy, now):
+                self._relay.end(link, "its access was taken back")
+        if self._rest:
+            self._loop.after(0, self._go_on)
+
+
+def is_admitted(link: Link, policy: Policy, now: float) -> bool:
+    """Tell whether a link would be let in now. A pod that is stopping is for its runtime to end, not for us."""
+    route = policy.routes.find(link.visit.host)
+    if route is None or not is_from_allowed_network(route, link.visit):
+        return False
+    proof = link.web.proof if link.web is not None else link.proof
+    principal = proof.principal(policy.credentials, now) if proof is not None else None
+    return decide(route.access, principal, route.pod, route.grants) is Decision.ALLOWED

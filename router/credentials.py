@@ -1,0 +1,307 @@
+"""Credentials: what a gateway knows of people, so that it can tell who is calling without asking anybody.
+
+    {"kind": "user", "name": "alice", "groups": ["lab"], "since": 1790000000.0}
+    {"kind": "token", "id": "k3…", "hash": "…", "user": "alice", "pod": "", "most": "owner", "expires": null,
+     "verifier": "4096:salt:stored:server"}
+    {"kind": "key", "id": "s1", "secret": "…"}
+    {"kind": "ended", "session": "…", "until": 1790000000.0}
+    {"kind": "issuer", "issuer": "https://…", "audience": "…", "users": {"subject": "alice"}, "keys": [{…}]}
+
+Each is one record with a key of its own, such as `token:k3…`, and is judged alone like a route: one that cannot be read
+is not there at all. What is absent lets nobody in, but for `ended`, which comes after the session it ends.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from router.access import AccessLevel
+from router.sealing import SHORTEST_KEY
+
+LONGEST_NAME = 64  # characters of a user's or a group's name
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class InvalidCredential(ValueError):
+    """A record that cannot be used; the text names the field and holds no secret."""
+
+
+def check_person_name(name: str) -> str:
+    """Give back `name` if it may name a user or a group. Raises InvalidCredential.
+
+    It stands in header fields, log lines, URLs and as a database user's name: nothing to escape.
+    """
+    if not _NAME.fullmatch(name) or name == "everyone":
+        raise InvalidCredential(
+            f"name: expected 1 to {LONGEST_NAME} lower-case letters, digits and '.', '_', '-' within, and not "
+            "'everyone'"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may be let in; `since`: sessions and certificates issued before it are void."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+    since: float = 0.0  # seconds since 1970
+
+    @property
+    def key(self) -> str:
+        """What the record is kept by."""
+        return f"user:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token, by what tells a right one from a wrong one."""
+
+    id: str
+    hash: str = field(repr=False)  # SHA-256 of the token, in hexadecimal
+    user: str = ""
+    pod: str = ""  # the key of the only pod it is for; empty: all of the account
+    most: AccessLevel = AccessLevel.OWNER
+    expires: float | None = None  # seconds since 1970
+    verifier: str = field(default="", repr=False)  # SCRAM-SHA-256 (RFC 5803): `iterations:salt:stored:server`
+
+    @property
+    def key(self) -> str:
+        """What the record is kept by."""
+        return f"token:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that seals and opens (`router.sealing`); the one whose id is the greatest, as a text, is the newest."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """What the record is kept by."""
+        return f"key:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A sign-in whose sessions are void, remembered until the last of them would have ended by itself."""
+
+    session: str
+    until: float
+
+    @property
+    def key(self) -> str:
+        """What the record is kept by."""
+        return f"ended:{self.session}"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signs JSON web tokens (RFC 7519) that we take: its keys (RFC 7517), and which subject is which user."""
+
+    issuer: str
+    audience: str
+    keys: tuple[Mapping[str, Any], ...] = ()
+    users: Mapping[str, str] = field(default_factory=dict)  # by the subject's identifier
+
+    @property
+    def key(self) -> str:
+        """What the record is kept by."""
+        return f"issuer:{self.issuer}"
+
+
+Credential = User | Token | Key | Ended | Issuer
+
+
+class Credentials:
+    """An immutable set of records; a change makes a new one."""
+
+    __slots__ = ("_records", "issuers", "keys", "newest_key", "tokens")
+
+    def __init__(self, records: Iterable[Credential] = ()) -> None:
+        self._set({record.key: record for record in records})
+
+    def _set(self, records: dict[str, Credential]) -> None:
+        self._records = records
+        self.tokens = {record.hash: record for record in records.values() if isinstance(record, Token)}
+        keys = [record for record in records.values() if isinstance(record, Key)]
+        self.keys: Mapping[str, bytes] = MappingProxyType({record.id: record.secret for record in keys})
+        self.newest_key = max((record.id for record in keys), default="")
+        self.issuers = {record.issuer: record for record in records.values() if isinstance(record, Issuer)}
+
+    def user(self, name: str) -> User | None:
+        """Find a user."""
+        record = self._records.get(f"user:{name}")
+        return record if isinstance(record, User) else None
+
+    def token(self, id_: str) -> Token | None:
+        """Find a token by its id."""
+        record = self._records.get(f"token:{id_}")
+        return record if isinstance(record, Token) else None
+
+    def ended(self, session: str) -> bool:
+        """Tell whether a sign-in was ended."""
+        return f"ended:{session}" in self._records
+
+    def changed(self, put: Iterable[Credential], remove: Iterable[str]) -> "Credentials":
+        """Make the set that has `put` instead of, or beside, its own, and none of the keys of `remove`."""
+        records = self._records.copy()
+        for key in remove:
+            records.pop(key, None)
+        records.update((record.key, record) for record in put)
+        new = Credentials()
+        new._set(records)
+        return new
+
+    def __iter__(self) -> Iterator[Credential]:
+        return iter(self._records.values())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credentials) and self._records == other._records
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def to_document(record: Credential) -> dict[str, Any]:
+    """Give the JSON form that `parse_credential` reads back to an equal record."""
+    match record:
+        case User():
+            return {"kind": "user", "name": record.name, "groups": sorted(record.groups), "since": record.since}
+        case Token():
+            return {
+                "kind": "token", "id": record.id, "hash": record.hash, "user": record.user, "pod": record.pod,
+                "most": str(record.most), "expires": record.expires, "verifier": record.verifier,
+            }  # fmt: skip
+        case Key():
+            return {"kind": "key", "id": record.id, "secret": base64.b64encode(record.secret).decode("ascii")}
+        case Ended():
+            return {"kind": "ended", "session": record.session, "until": record.until}
+        case Issuer():
+            return {
+                "kind": "issuer", "issuer": record.issuer, "audience": record.audience,
+                "keys": [dict(key) for key in record.keys], "users": dict(record.users),
+            }  # fmt: skip
+
+
+def key_of_document(document: object) -> str | None:
+    """Give the key of a record if that much can be read: even a bad one names what it is about."""
+    if not isinstance(document, Mapping):
+        return None
+    name = _NAMED_BY.get(str(document.get("kind")))
+    value = document.get(name) if name else None
+    return f"{document['kind']}:{value}" if isinstance(value, str) and value else None
+
+
+_NAMED_BY = {"user": "name", "token": "id", "key": "id", "ended": "session", "issuer": "issuer"}
+
+
+def parse_credential(document: object) -> Credential:
+    """Read one record; a field it does not know might be a restriction, so there must be none. Raises
+    InvalidCredential.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidCredential(f"expected a table of fields, got {type(document).__name__}")
+    reader = _READERS.get(str(document.get("kind")))
+    if reader is None:
+        raise InvalidCredential(f"kind: expected one of {', '.join(_READERS)}")
+    fields = _Fields(document)
+    record = reader(fields)
+    unknown = sorted(str(key) for key in set(document) - fields.read - {"kind"})
+    if unknown:
+        raise InvalidCredential(f"{', '.join(unknown)}: no such field")
+    return record
+
+
+class _Fields:
+    """Reads the fields of a document and remembers which."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401  # JSON: each reader judges its own
+        self.read.add(name)
+        return self._document.get(name, default)
+
+    def text(self, name: str, shape: re.Pattern[str] | None = None, default: str | None = None) -> str:
+        value = self.get(name, default)
+        if not isinstance(value, str) or (shape is not None and value != default and not shape.fullmatch(value)):
+            raise InvalidCredential(f"{name}: not a text of the shape expected")
+        return value
+
+    def time(self, name: str) -> float:
+        value = self.get(name, 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise InvalidCredential(f"{name}: expected seconds since 1970")
+        return float(value)
+
+    def texts(self, name: str) -> list[str]:
+        value = self.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InvalidCredential(f"{name}: expected a list of texts")
+        return value
+
+
+def _user(fields: _Fields) -> User:
+    groups = frozenset(check_person_name(group) for group in fields.texts("groups"))
+    return User(check_person_name(fields.text("name")), groups, fields.time("since"))
+
+
+def _token(fields: _Fields) -> Token:
+    try:
+        most = AccessLevel.parse(fields.get("most"))
+    except ValueError as error:
+        raise InvalidCredential(f"most: {error}") from None
+    expires = fields.get("expires")
+    return Token(
+        id=fields.text("id", _ID),
+        hash=fields.text("hash", _HASH),
+        user=check_person_name(fields.text("user")),
+        pod=fields.text("pod", _ID, ""),
+        most=most,
+        expires=None if expires is None else fields.time("expires"),
+        verifier=fields.text("verifier", None, ""),
+    )
+
+
+def _key(fields: _Fields) -> Key:
+    try:
+        secret = base64.b64decode(fields.text("secret"), validate=True)
+    except binascii.Error:
+        secret = b""
+    if len(secret) < SHORTEST_KEY:
+        raise InvalidCredential(f"secret: expected base64 of at least {SHORTEST_KEY} bytes")
+    return Key(fields.text("id", _ID), secret)
+
+
+def _ended(fields: _Fields) -> Ended:
+    return Ended(fields.text("session", _ID), fields.time("until"))
+
+
+def _issuer(fields: _Fields) -> Issuer:
+    keys, users = fields.get("keys", []), fields.get("users", {})
+    if not isinstance(keys, list) or not all(isinstance(key, Mapping) for key in keys):
+        raise InvalidCredential("keys: expected a list of JSON web keys")
+    if not isinstance(users, Mapping):
+        raise InvalidCredential("users: expected user names by subject")
+    named = {str(subject): check_person_name(str(name)) for subject, name in users.items()}
+    audience = fields.text("audience")
+    if not audience:
+        raise InvalidCredential("audience: expected a text")
+    return Issuer(fields.text("issuer"), audience, tuple(keys), named)
+
+
+_READERS: Mapping[str, Callable[[_Fields], Credential]] = {
+    "user": _user, "token": _token, "key": _key, "ended": _ended, "issuer": _issuer,
+}  # fmt: skip
