@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from pathlib import Path
 import trio
 
 from controller.api.server import SocketProblem
+from controller.console.oidc.settings import oidc_of_environment
 from controller.home import HomeProblem
 from controller.runtimes import RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
-from controller.settings import Settings
+from controller.settings import Settings, SettingsProblem, read_oidc
 from controller.store.database import StoreFailure
 from controller.templates import load_templates
 from router.hostname import InvalidName, normalise
@@ -35,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM, SIGINT or the end of the parent; give the exit status."""
     options = _parser().parse_args(arguments)
     _log_to_stderr()
-    settings = _settings(options)
+    try:
+        settings = _settings(options)
+    except SettingsProblem as problem:
+        log.error("%s", problem)
+        return 2
     templates = load_templates()
     make_runtime = partial(ProcessRuntime, settings.home, templates)
     try:
@@ -55,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--domain", type=_domain, default="pods.localhost", help="pods are named below it")
     parser.add_argument("--public-host", default="127.0.0.1", help="the address gateways listen on")
     parser.add_argument("--public-port", type=_port, default=8443, help="the port clients connect to")
+    parser.add_argument(
+        "--console-host",
+        type=_domain,
+        help="where people sign in (default: podgate. and the domain's rest)",
+    )
     parser.add_argument("--ca", type=Path, help="the certificate clients verify with (default: the home's own)")
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
@@ -63,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(options: argparse.Namespace) -> Settings:
     home = options.home.absolute()
     ca = options.ca.absolute() if options.ca else home / "authority" / "ca.pem"
-    return Settings(home, options.domain, options.public_host, options.public_port, ca)
+    public = options.domain, options.public_host, options.public_port
+    oidc = read_oidc(home / "oidc.toml") or oidc_of_environment(os.environ)
+    return Settings(home, *public, ca, options.console_host or "", oidc=oidc)
 
 
 async def _ended(parent_pipe: int | None) -> None:

@@ -7,6 +7,7 @@ import trio
 
 from controller.feed import Feed
 from controller.model import Phase, Pod
+from controller.people import People
 from controller.pods import Pods
 from controller.pulse import Pulse
 from controller.runtimes import Runtime
@@ -20,6 +21,7 @@ class Control:
 
     settings: Settings
     pods: Pods
+    people: People
     feed: Feed
     runtime: Runtime
     templates: Mapping[str, Template]

@@ -1,4 +1,4 @@
-"""Feed: the published routes of this life of the controller, and the gateways that follow them.
+"""Feed: the published routes and credentials of this life of the controller, and the gateways that follow them.
 
 A life is an epoch; its versions rise by one with each change. A gateway that is behind gets the deltas it misses out
 of one short memory that all gateways share, or a new snapshot when that no longer holds them: a slow gateway costs
@@ -16,8 +16,16 @@ import trio
 
 from controller.publish import difference
 from controller.pulse import Pulse
+from router.credentials import Credential, Issuer
 from router.model import Route, RouteState
-from router.snapshot import NO_VERSION, Rejected, Version, delta_document, snapshot_document
+from router.snapshot import (
+    NO_VERSION,
+    CredentialChange,
+    Rejected,
+    Version,
+    delta_document,
+    snapshot_document,
+)
 
 PING_EVERY = 5.0  # seconds
 REMEMBERED_DELTAS = 256
@@ -52,6 +60,8 @@ class Feed:
         self._version = Version(secrets.token_hex(8), 1)
         self._routes: dict[str, tuple[Route, ...]] = {}
         self._changed_at: dict[str, int] = {}  # host: the version that last changed its route
+        self._records: dict[str, dict[str, Credential]] = {}
+        self._records_at: dict[str, int] = {}  # key of a record: the version that last changed it
         self._deltas: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED_DELTAS)
         self._published = Pulse()
 
@@ -68,17 +78,34 @@ class Feed:
         put, remove = difference(self._routes.get(key, ()), routes)
         if not put and not remove:
             return
-        number = self._version.number + 1
-        self._version = self._version._replace(number=number)
+        number = self._next()
         self._routes[key] = routes
         self._changed_at |= {route.host: number for route in put}
         for host in remove:
             self._changed_at.pop(host, None)
         if not routes:
             del self._routes[key]
-        self._deltas.append((number, _line(delta_document(self._version, put, remove))))
-        self._published.beat()
-        self._changed.beat()
+        self._publish(delta_document(self._version, put, remove))
+
+    def put_credentials(self, key: str, records: Iterable[Credential]) -> None:
+        """Publish the records of `key`, such as all of one user, in place of those it had."""
+        old, new = self._records.get(key, {}), {record.key: record for record in records}
+        put = tuple(record for name, record in new.items() if old.get(name) != record)
+        remove = tuple(name for name in old if name not in new)
+        if not put and not remove:
+            return
+        number = self._next()
+        self._records[key] = new
+        self._records_at |= {record.key: number for record in put}
+        for name in remove:
+            self._records_at.pop(name, None)
+        if not new:
+            del self._records[key]
+        self._publish(delta_document(self._version, (), (), CredentialChange(put, remove)))
+
+    def put_issuer(self, issuer: Issuer) -> None:
+        """Publish whose JSON web tokens are taken, in place of what was published of it."""
+        self.put_credentials(issuer.key, (issuer,))
 
     def routed(self, key: str) -> bool:
         """Tell whether every live gateway, one at least, runs the routes of `key` as they are, all available."""
@@ -130,7 +157,7 @@ class Feed:
 
     def _still(self, host: str, rejected_in: int, version: Version) -> bool:
         """Tell whether what was rejected is what `version` still has."""
-        changed_at = self._changed_at.get(host, version.number)
+        changed_at = self._changed_at.get(host, self._records_at.get(host, version.number))
         return changed_at <= rejected_in or changed_at > version.number
 
     def _runs(self, gateway: Gateway, routes: Iterable[Route]) -> bool:
@@ -152,7 +179,18 @@ class Feed:
 
     def _snapshot(self) -> tuple[int, bytes]:
         routes = (route for routes in self._routes.values() for route in routes)
-        return self._version.number, _line(snapshot_document(self._version, routes))
+        records = (record for records in self._records.values() for record in records.values())
+        return self._version.number, _line(snapshot_document(self._version, routes, (), records))
+
+    def _next(self) -> int:
+        number = self._version.number + 1
+        self._version = self._version._replace(number=number)
+        return number
+
+    def _publish(self, delta: Mapping[str, object]) -> None:
+        self._deltas.append((self._version.number, _line(delta)))
+        self._published.beat()
+        self._changed.beat()
 
 
 def _line(document: Mapping[str, object]) -> bytes:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from router.access import AccessLevel
+from router.access import AccessLevel, Grants
+from router.model import Network, WebRules
 
 
 class Want(StrEnum):
@@ -38,6 +39,33 @@ class Status:
     retry_at: float = 0.0  # not before this is an action tried again
 
 
+NO_RULES = WebRules()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """How one endpoint of a pod is used, where that is not as the pod says."""
+
+    access: AccessLevel | None = None  # None: the pod's
+    ip_allow: tuple[Network, ...] = ()
+    certificates: bool = False
+    web: WebRules = NO_RULES
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A share link, without its secret."""
+
+    id: str
+    level: AccessLevel
+    hash: str = field(repr=False)
+    password: str = field(repr=False)  # argon2id; empty: none is asked for
+    created: float
+    created_by: str
+    expires: float
+    uses_left: int | None = None  # None: any number
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One pod. `key` and `number` are its identity for ever; its name is free again when it is gone."""
@@ -54,6 +82,27 @@ class Pod:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: Status = Status()
+    owner: str = "admin"
+    grants: Grants = field(default_factory=dict)  # to users, groups and everyone, beside what the owner holds
+    links: tuple[Link, ...] = ()
+    endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)  # by the endpoint's name
+
+    def settings_of(self, endpoint: str) -> EndpointSettings:
+        """Give the settings of an endpoint."""
+        return self.endpoints.get(endpoint, _AS_THE_POD)
+
+    def access_of(self, endpoint: str) -> AccessLevel:
+        """Give the level an endpoint asks for."""
+        own = self.settings_of(endpoint).access
+        return self.access if own is None else own
+
+    @property
+    def levels(self) -> Grants:
+        """Give who holds which level, the owner among them; nobody else owns it."""
+        return {**self.grants, f"user:{self.owner}": AccessLevel.OWNER}
+
+
+_AS_THE_POD = EndpointSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ def new_key(name: str) -> str:
     return f"{name}-{''.join(secrets.choice(_LETTERS) for _ in range(KEY_LETTERS))}"
 
 
+def name_of(key: str) -> str:
+    """Give the name of the pod a key was made for."""
+    return key.rpartition("-")[0]
+
+
 def new_secret() -> str:
     """Make a password or a token."""
     return secrets.token_urlsafe(SECRET_BYTES)

@@ -2,22 +2,19 @@
 
 What an owner asks for is stored first and then known here, so that a kill in between loses nothing that was answered.
 What is seen of a pod is known here first, so that it is published at once, and stored after: it can be seen again.
-The store is used in a thread, by one call at a time: a slow disk holds up no stream.
+`controller.desk` takes that to the store.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
-import trio
-
-from controller.model import Event, Pod, Status
+from controller.desk import Desk
+from controller.identity import Entry
+from controller.model import Event, Link, Pod, Status
+from controller.names import name_of
 from controller.pulse import Pulse
-from controller.store.store import Store
-
-_Answer = TypeVar("_Answer")
 
 
 class UnknownPod(Exception):
@@ -27,15 +24,16 @@ class UnknownPod(Exception):
 class Pods:
     """The pods by key and by name."""
 
-    def __init__(self, store: Store, changed: Pulse, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, desk: Desk, changed: Pulse, now: Callable[[], float] = time.time) -> None:
         self.touched: Callable[[str], None] = lambda _key: None  # told the key of a pod of which more is wanted
+        self.shared: Callable[[str], None] = lambda _key: None  # told the key of a pod whose routes are others now
+        self.gone: Callable[[str], None] = lambda _key: None  # told the key of a pod that was forgotten
         self._changed = changed
         self._now = now
-        self._store = store
-        self._thread = trio.CapacityLimiter(1)
-        self._changing = trio.Lock()  # from one look at a pod to the knowledge of what became of it
+        self._desk = desk
         self._pods: dict[str, Pod] = {}
         self._keys: dict[str, str] = {}
+        self._links: dict[str, tuple[str, str]] = {}  # by the hash of the secret: the pod's key, the link's id
 
     def __iter__(self) -> Iterator[Pod]:
         return iter(list(self._pods.values()))
@@ -57,30 +55,61 @@ class Pods:
 
     async def load(self) -> None:
         """Learn what the store has. Raises StoreFailure."""
-        for pod in await self._call(self._store.pods):
+        for pod in await self._desk.do(self._desk.store.pods):
             self._know(pod)
 
-    async def create(self, pod: Pod) -> Pod:
-        """Store a new pod and give it back with its number. Raises NameTaken and StoreFailure."""
+    async def create(self, pod: Pod, entries: Sequence[Entry] = (), check: Callable[[], None] = lambda: None) -> Pod:
+        """Store a new pod and give it back with its number. Raises NameTaken, StoreFailure and whatever `check` does:
+        from then on nobody but this changes anything.
+        """
         now = self._now()
         pod = replace(pod, created_at=now, status=Status(since=now))
-        async with self._changing:
-            created = await self._call(partial(self._store.create, pod, Event(now, "created", "")))
+        async with self._desk.changing:
+            check()
+            store = self._desk.store
+            created = await self._desk.do(partial(store.create, pod, Event(now, "created", ""), entries))
             self._know(created)
         self.touched(created.key)
         return self._pods[created.key]
 
-    async def change(self, name: str, changed: Callable[[Pod], Pod], kind: str) -> Pod:
+    async def change(self, name: str, changed: Callable[[Pod], Pod], kind: str, entries: Sequence[Entry] = ()) -> Pod:
         """Store what is now wanted of a pod. Raises UnknownPod, StoreFailure and whatever `changed` raises."""
-        async with self._changing:
+        async with self._desk.changing:
             before = self.named(name)
             after = changed(before)
             if after == before:
                 return before
-            await self._call(partial(self._store.change, after, Event(self._now(), kind, "")))
+            await self._desk.do(partial(self._desk.store.change, after, Event(self._now(), kind, ""), entries))
             self._know(after)
         self.touched(after.key)
         return self._pods[after.key]
+
+    async def share(self, key: str, changed: Callable[[Pod], tuple[Pod, Sequence[Entry]]]) -> Pod:
+        """Store whose a pod is and who may use it how, and publish that, without doing anything to the pod.
+
+        Raises UnknownPod, StoreFailure and whatever `changed` raises.
+        """
+        async with self._desk.changing:
+            before = self._pods.get(key)
+            if before is None:
+                raise UnknownPod(name_of(key))
+            after, entries = changed(before)
+            await self._desk.do(partial(self._desk.store.share, after, entries))
+            self._share(after)
+        return self._pods[key]
+
+    def ungrant(self, grantee: str) -> None:
+        """Know that a grantee is no more; whoever took it out of the store holds `changing`."""
+        for pod in self:
+            if grantee in pod.grants:
+                grants = {to: level for to, level in pod.grants.items() if to != grantee}
+                self._share(replace(pod, grants=grants))
+
+    def link(self, hashed: str) -> tuple[Pod, Link] | None:
+        """Find a share link, and the pod it leads to, by the hash of its secret."""
+        key, id_ = self._links.get(hashed, ("", ""))
+        pod = self._pods.get(key)
+        return next(((pod, link) for link in pod.links if link.id == id_), None) if pod else None
 
     def note(self, key: str, status: Status, generation: int) -> None:
         """Know a new status of a pod; `save` stores it."""
@@ -90,24 +119,34 @@ class Pods:
     async def save(self, key: str, events: Iterable[Event]) -> None:
         """Store the status of a pod as it is known now. Raises StoreFailure."""
         pod = self._pods[key]
-        await self._call(partial(self._store.save_status, pod, tuple(events)))
+        await self._desk.do(partial(self._desk.store.save_status, pod, tuple(events)))
 
     async def forget(self, key: str) -> None:
         """Let go of a pod of which nothing is left; its name is free after this. Raises StoreFailure."""
-        async with self._changing:
+        async with self._desk.changing:
             pod = self._pods[key]
-            await self._call(partial(self._store.forget, pod))
+            await self._desk.do(partial(self._desk.store.forget, pod))
             del self._pods[key], self._keys[pod.name]
+            for link in pod.links:
+                self._links.pop(link.hash, None)
+            self.gone(key)
         self._changed.beat()
 
     async def events(self, pod: Pod) -> list[Event]:
         """Give the events of a pod, newest last. Raises StoreFailure."""
-        return await self._call(partial(self._store.events, pod))
+        return await self._desk.do(partial(self._desk.store.events, pod))
 
     def _know(self, pod: Pod) -> None:
         self._pods[pod.key] = pod
         self._keys[pod.name] = pod.key
+        self._links |= {link.hash: (pod.key, link.id) for link in pod.links}
         self._changed.beat()
 
-    async def _call(self, work: Callable[[], _Answer]) -> _Answer:
-        return await trio.to_thread.run_sync(work, limiter=self._thread)
+    def _share(self, after: Pod) -> None:
+        """Know what is stored now of who may use a pod; of what was seen of it meanwhile nothing is taken back."""
+        before = self._pods[after.key]
+        for link in before.links:
+            self._links.pop(link.hash, None)
+        shared = replace(before, owner=after.owner, grants=after.grants, links=after.links, endpoints=after.endpoints)
+        self._know(shared)
+        self.shared(after.key)

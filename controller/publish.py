@@ -7,11 +7,12 @@ from typing import NamedTuple
 from controller.model import Phase, Pod, Want
 from controller.runtimes import Observed
 from controller.templates import TemplateEndpoint
-from router.access import AccessLevel
+from router.access import AccessLevel, Grants
 from router.hostname import host_of
 from router.model import Address, Protocol, Route, RouteState, UnixAddress, parse_address
 
 API_NAME = "api"
+CONSOLE_NAME = "console"
 
 _STATES = {  # of a pod that is wanted: whatever goes down then is to come up again
     Phase.REQUESTED: RouteState.STARTING,
@@ -47,7 +48,19 @@ def routes_of(pod: Pod, seen: Observed | None, endpoints: Iterable[TemplateEndpo
 def api_route(socket: str, domain: str) -> Route:
     """Give the route that leads to the controller's own API; who calls it is asked for a token there."""
     host = host_of(API_NAME, "", domain)
-    return Route(host, Protocol.HTTP, (UnixAddress(socket),), AccessLevel.PUBLIC)
+    return Route(host, Protocol.HTTP, (UnixAddress(socket),), AccessLevel.PUBLIC, own=True)
+
+
+def console_route(socket: str, host: str) -> Route:
+    """Give the route that leads to the console, where people are asked who they are."""
+    return Route(host, Protocol.HTTP, (UnixAddress(socket),), AccessLevel.PUBLIC, own=True)
+
+
+def grants_of(pod: Pod) -> Grants:
+    """Give who holds which level on a pod. A link that is used up still lets those in who used it, until it expires;
+    expired ones are taken out of the pod.
+    """
+    return {**{f"link:{link.id}": link.level for link in pod.links}, **pod.levels}
 
 
 def difference(before: Iterable[Route], after: Iterable[Route]) -> Difference:
@@ -64,13 +77,19 @@ def _route(pod: Pod, seen: Observed | None, endpoint: TemplateEndpoint, domain: 
     if state is RouteState.AVAILABLE:
         upstreams = _upstreams(pod, {} if seen is None else seen.upstreams, endpoint.name)
         state = state if upstreams else RouteState.FAILED
+    settings = pod.settings_of(endpoint.name)
     return Route(
         host=host_of(pod.name, endpoint.name, domain),
         protocol=Protocol(endpoint.protocol),
         upstreams=upstreams,
-        access=pod.access,
+        access=pod.access_of(endpoint.name),
         state=state,
         message=_MESSAGES[state].format(name=pod.name),
+        pod=pod.key,
+        grants=grants_of(pod),
+        ip_allow=settings.ip_allow,
+        certificates=settings.certificates,
+        web=settings.web,
     )
 
 

@@ -62,6 +62,7 @@ class Reconciler:
             self._tending = nursery
             await self._look()
             self._pods.touched = self._touch
+            self._pods.shared = self._publish
             for pod in self._pods:
                 self._touch(pod.key)
             task_status.started()
@@ -75,10 +76,16 @@ class Reconciler:
         seen = self._sight(pod)
         step = plan(pod, seen, self._now())
         self._note(pod, step)
-        template = self._templates.get(pod.template)
-        endpoints = template.endpoints if template else ()
-        self._feed.put(key, routes_of(self._pods.get(key) or pod, seen, endpoints, self._domain))
+        self._publish(key)
         return step
+
+    def _publish(self, key: str) -> None:
+        """Publish the routes of a pod by what is known and seen of it; nothing is done to it."""
+        pod = self._pods.get(key)
+        if pod is not None:
+            template = self._templates.get(pod.template)
+            endpoints = template.endpoints if template else ()
+            self._feed.put(key, routes_of(pod, self._sight(pod), endpoints, self._domain))
 
     def _sight(self, pod: Pod) -> Observed | None:
         """Give what is seen of a pod; one that is being launched is starting, as long as nothing newer is seen."""

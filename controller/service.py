@@ -1,6 +1,6 @@
 """One life of a controller: what starts in which order, and how it ends.
 
-    home locked → store migrated → tokens there → runtime watching → pods tended → API answering
+    home locked → store migrated → tokens there → people known → runtime watching → pods tended → API answering
 
 Pods go on running when it ends, however it ends; the next life finds them by the store and by looking.
 """
@@ -13,11 +13,14 @@ import trio
 
 from controller.api.app import create_app
 from controller.api.server import listen, most_strangers, serve
+from controller.console.app import create_console
 from controller.control import Control
+from controller.desk import Desk
 from controller.feed import Feed
 from controller.home import ensure_tokens, locked, prepare_home
+from controller.people import People
 from controller.pods import Pods
-from controller.publish import API_NAME, api_route
+from controller.publish import API_NAME, CONSOLE_NAME, api_route, console_route
 from controller.pulse import Pulse
 from controller.reconcile import Reconciler
 from controller.runtimes import Runtime
@@ -37,11 +40,13 @@ async def run_controller(
     """Run a controller until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
     prepare_home(settings.home)
     with locked(settings.home), Store(settings.store) as store:
-        changed = Pulse()
+        changed, desk = Pulse(), Desk(store)
+        pods, feed = Pods(desk, changed), Feed(changed)
         control = Control(
             settings=settings,
-            pods=Pods(store, changed),
-            feed=Feed(changed),
+            pods=pods,
+            people=People(desk, pods, feed, settings),
+            feed=feed,
             runtime=make_runtime(),
             templates=templates,
             changed=changed,
@@ -49,6 +54,7 @@ async def run_controller(
             started_at=time.time(),
         )
         await control.pods.load()
+        await control.people.load()
         await _run(control, ended)
 
 
@@ -59,14 +65,28 @@ async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None
     listener, public = listen(settings.socket), listen(settings.public_socket)
     async with trio.open_nursery() as parts:
         parts.start_soon(control.runtime.run)
+        parts.start_soon(control.people.tend)
         await parts.start(reconciler.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(serve, create_app(control), listener, control.ending)
-            serving.start_soon(serve, create_app(control), public, control.ending, most_strangers())
+            serving.start_soon(serve, create_app(control, public=True), public, control.ending, most_strangers())
+            _open_console(control, serving)
             log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain)
             await ended()
             log.info("controller: ending; pods go on running")
             control.end()
         parts.cancel_scope.cancel()
-    settings.socket.unlink(missing_ok=True)
-    settings.public_socket.unlink(missing_ok=True)
+    for socket in (settings.socket, settings.public_socket, settings.console_socket):
+        socket.unlink(missing_ok=True)
+
+
+def _open_console(control: Control, serving: trio.Nursery) -> None:
+    """Serve and publish the console, if there is a name for it."""
+    settings = control.settings
+    if not settings.console_host:
+        log.warning("console: %s leaves no name for it; choose one with --console-host", settings.domain)
+        return
+    listener = listen(settings.console_socket)
+    serving.start_soon(serve, create_console(control), listener, control.ending, most_strangers())
+    control.feed.put(CONSOLE_NAME, (console_route(str(settings.console_socket), settings.console_host),))
+    log.info("console: %s", settings.console_url)

@@ -1,9 +1,28 @@
 """Settings: what a controller is told when it starts, as plain values."""
 
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 VERSION = "0.1.0"
+
+CONSOLE_LABEL = "podgate"
+_OURS_BY_NATURE = frozenset({"localhost", "test", "internal", "example", "invalid"})  # RFC 6761, RFC 9476
+
+
+class SettingsProblem(Exception):
+    """Settings that do not go together; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """The OpenID provider people sign in with, from `oidc.toml` in the home."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    create: bool = False  # whoever the provider knows becomes a user when they first sign in
+    name: str = ""  # what the sign-in page calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +34,19 @@ class Settings:
     public_host: str
     public_port: int
     ca: Path
+    console_host: str = ""  # where people sign in: a site of its own, never at or below the domain
+    session_hours: float = 12.0  # the longest a sign-in lasts
+    oidc: Oidc | None = None
+
+    def __post_init__(self) -> None:
+        """Find the console's host if none was given. Raises SettingsProblem."""
+        host = self.console_host or default_console_host(self.domain)
+        if host == self.domain or host.endswith(f".{self.domain}"):
+            raise SettingsProblem(
+                f"console: {host} is at or below the pods' domain {self.domain}, where a pod could act for it; "
+                "choose another name with --console-host"
+            )
+        object.__setattr__(self, "console_host", host)
 
     @property
     def store(self) -> Path:
@@ -30,3 +62,41 @@ class Settings:
     def public_socket(self) -> Path:
         """The same for whoever comes through a gateway: strangers must not use up the connections of our own."""
         return self.home / "run" / "web.sock"
+
+    @property
+    def console_socket(self) -> Path:
+        """The console's unix socket."""
+        return self.home / "run" / "console.sock"
+
+    @property
+    def console_url(self) -> str:
+        """Where the console begins, without a `/` at its end; empty if it has no host."""
+        port = "" if self.public_port == 443 else f":{self.public_port}"
+        return f"https://{self.console_host}{port}" if self.console_host else ""
+
+
+def default_console_host(domain: str) -> str:
+    """Give `podgate.` and the domain without its first label; empty where that may be somebody else's name."""
+    _label, _dot, rest = domain.partition(".")
+    return f"{CONSOLE_LABEL}.{rest}" if "." in rest or rest in _OURS_BY_NATURE else ""
+
+
+def read_oidc(path: Path) -> Oidc | None:
+    """Read `oidc.toml`, if there is one. Raises SettingsProblem."""
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsProblem(f"oidc: {path}: {error.strerror}; mend its owner or mode") from error
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:  # its text could hold the secret
+        raise SettingsProblem(f"oidc: {path} is not valid TOML") from error
+    kinds = {each.name: bool if each.name == "create" else str for each in fields(Oidc)}
+    wrong = [name for name, value in content.items() if not isinstance(value, kinds.get(name, ()))]
+    wrong += [name for name in ("issuer", "client_id") if not content.get(name)]
+    if wrong:
+        raise SettingsProblem(
+            f"oidc: {path}: {', '.join(wrong)}: expected the texts issuer, client_id, client_secret and name, the "
+            "first two at least, and create = true or false"
+        )
+    return Oidc(**content)

@@ -1,9 +1,11 @@
 """The HTTP API.
 
-gate       before everything: token, scope, length of the body; what nobody expected becomes a problem
+gate       before everything: token, length of the body; what nobody expected becomes a problem
+access     whether who calls may, asked by every call that is about a pod
+refusals   who may not is answered, and it is written down
 problems   every error is one RFC 9457 document
-documents  what is sent and what is answered
-pods, routes, status   the calls
+documents, identity   what is sent and what is answered
+people, tokens, pods, endpoints, sharing, audit, routes, status   the calls
 streaming  answers without an end
 server     the unix socket, and Hypercorn on it
 """

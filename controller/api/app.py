@@ -5,33 +5,42 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from controller.api.audit import audit_router
 from controller.api.documents import ProblemDocument
 from controller.api.gate import Gate
+from controller.api.people import people_router
 from controller.api.pods import pods_router
 from controller.api.problems import MEDIA_TYPE, install_problems
+from controller.api.refusals import install_refusals
 from controller.api.routes import routes_router
+from controller.api.sharing import sharing_router
 from controller.api.status import status_router
+from controller.api.tokens import tokens_router
 from controller.control import Control
 from controller.settings import VERSION
 
 _PROBLEMS = {
     401: "no valid token",
-    403: "the token's scope does not reach this far",
-    404: "no such pod or path",
+    403: "the caller holds too low a level, or the token does not reach this far",
+    404: "no such pod or path, or none the caller may know of",
     409: "not possible as things are",
     413: "the body is too long",
     415: "the body is not said to be JSON",
     422: "a field is not valid",
+    429: "too many failed attempts",
     500: "unexpected failure",
     503: "the store cannot be written, or the controller is ending",
     504: "not reached in time",
     507: "no space left",
 }
-_BEARER = HTTPBearer(auto_error=False, description="the token of admin.token, or of gateway.token for /v1/routes")
+_BEARER = HTTPBearer(auto_error=False, description="an API token, or that of admin.token; gateway.token for /v1/routes")
 
 
-def create_app(control: Control) -> FastAPI:
-    """Make the application."""
+_ROUTERS = (status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router)
+
+
+def create_app(control: Control, *, public: bool = False) -> FastAPI:
+    """Make the application; `public`: for callers who come through a gateway."""
     app = FastAPI(
         title="Podgate",
         version=VERSION,
@@ -46,9 +55,10 @@ def create_app(control: Control) -> FastAPI:
         },
     )
     install_problems(app)
-    for router in (status_router(control), pods_router(control), routes_router(control)):
-        app.include_router(router)
-    app.add_middleware(Gate, scopes=control.scopes)
+    install_refusals(app, control)
+    for make_router in _ROUTERS:
+        app.include_router(make_router(control))
+    app.add_middleware(Gate, control=control, public=public)
     return app
 
 

@@ -1,18 +1,23 @@
 """The documents of the API: what callers send, checked and bounded, and what they get."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from controller.model import EndpointSettings
 from router.access import AccessLevel
-from router.hostname import check_pod_name
+from router.hostname import LONGEST_HOST, check_pod_name
+from router.model import MOST_NETWORKS, parse_network, parse_web_rules
 
 MOST_ENV = 200
 MOST_ENV_BYTES = 128 * 1024  # of all names and values: a process is given them all at once (ARG_MAX is 2 MiB)
 MOST_PARAMETERS = 50
 LONGEST_VALUE = 32 * 1024  # characters
+MOST_ENDPOINTS = 50
+MOST_ORIGINS = 100
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -26,6 +31,44 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
+class EndpointChange(Document):
+    """How an endpoint is to be used; what is not told stays as it is. `access` null: as the pod says."""
+
+    access: ShortText | None = None
+    ip_allow: Annotated[list[ShortText], Field(max_length=MOST_NETWORKS)] = []
+    certificates: bool = False
+    web: Annotated[dict[ShortText, Any], Field(max_length=20)] = {}
+
+    @field_validator("access")
+    @classmethod
+    def _check_access(cls, access: str | None) -> str | None:
+        return None if access is None else str(AccessLevel.parse(access))
+
+    @field_validator("ip_allow")
+    @classmethod
+    def _check_networks(cls, networks: list[str]) -> list[str]:
+        return [str(parse_network(network)) for network in networks]
+
+    @field_validator("web")
+    @classmethod
+    def _check_web(cls, web: dict[str, Any]) -> dict[str, Any]:
+        rules = parse_web_rules(web)
+        if len(rules.cors) > MOST_ORIGINS or any(len(origin) > LONGEST_HOST + 20 for origin in rules.cors):
+            raise ValueError(f"cors: expected at most {MOST_ORIGINS} origins")
+        return rules.to_document()
+
+    def applied(self, settings: EndpointSettings) -> EndpointSettings:
+        """Give settings with this change made."""
+        told = self.model_fields_set
+        if "access" in told:
+            settings = replace(settings, access=None if self.access is None else AccessLevel.parse(self.access))
+        if "ip_allow" in told:
+            settings = replace(settings, ip_allow=tuple(parse_network(network) for network in self.ip_allow))
+        if "certificates" in told:
+            settings = replace(settings, certificates=self.certificates)
+        return replace(settings, web=parse_web_rules(self.web)) if "web" in told else settings
+
+
 class NewPod(Document):
     """What is told of a pod to create it."""
 
@@ -34,6 +77,7 @@ class NewPod(Document):
     access: ShortText = "owner"
     parameters: Annotated[dict[ShortText, Value], Field(max_length=MOST_PARAMETERS)] = {}
     env: Annotated[dict[ShortText, Value], Field(max_length=MOST_ENV)] = {}
+    endpoints: Annotated[dict[ShortText, EndpointChange], Field(max_length=MOST_ENDPOINTS)] = {}
 
     @field_validator("name")
     @classmethod
@@ -82,6 +126,9 @@ class EndpointDocument(BaseModel):
     port: int
     protocol: str
     access: str
+    ip_allow: list[str]
+    certificates: bool
+    web: dict[str, Any]
 
 
 class CredentialDocument(BaseModel):

@@ -1,11 +1,11 @@
-"""The gate before the API: who may call it, how much they may send, and what they learn when something breaks.
+"""The gate before the API: who calls, how much they may send, and what they learn when something breaks.
 
-It stands before all routing, closed by default: a path nobody thought of needs the admin's token too.
+It stands before all routing, closed by default: a path nobody thought of needs a valid token too. What a caller may do
+then is asked in each call (`controller.api.access`).
 """
 
 import logging
 import secrets
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import trio
@@ -13,17 +13,24 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from controller.api.access import CALLER, service_caller, user_caller
 from controller.api.problems import Problem
+from controller.callers import address_of
+from controller.control import Control
+from controller.identity import By, Caller
 from controller.names import hash_of
+from router.access import Principal
 
 LONGEST_BODY = 1024 * 1024  # bytes
 DRAIN_LIMIT = 5.0  # seconds in which the rest of a refused body is read: a sender cut off might not read the answer
-OPEN_PATH = "/v1/healthz"
-GATEWAY_PATHS = "/v1/routes/"
+OPEN_CALLS = frozenset({("GET", "/v1/healthz"), ("HEAD", "/v1/healthz"), ("POST", "/v1/login")})
+GATEWAY_PATHS = "/v1/routes/"  # what gateways are told: keys and hashes of tokens are among it
+GATEWAY = "gateway"
 
 _UNKNOWN = Problem(
     401,
-    "the call needs a valid token: send 'Authorization: Bearer TOKEN', with the token of admin.token in the home",
+    "the call needs a valid token: send 'Authorization: Bearer TOKEN'; get one by podgate login, or use that of "
+    "admin.token in the home",
     headers={"www-authenticate": 'Bearer realm="podgate"'},
 )
 _TOO_LONG = Problem(413, f"the request's body is longer than {LONGEST_BODY} bytes")
@@ -31,11 +38,12 @@ log = logging.getLogger("controller.api")
 
 
 class Gate:
-    """Wraps the app: token, scope, length of the body, and a problem for what nobody expected."""
+    """Wraps the app: token, length of the body, and a problem for what nobody expected."""
 
-    def __init__(self, app: ASGIApp, scopes: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, control: Control, public: bool) -> None:
         self._app = app
-        self._scopes = scopes
+        self._control = control
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a call pass, or answer it."""
@@ -44,7 +52,7 @@ class Gate:
             return
         body = _Body(receive)
         answer = _Answer(send, body)
-        problem = self._refusal(scope)
+        problem = await self._refusal(scope)
         if problem is None:
             try:
                 await self._app(scope, body.receive, answer.send)
@@ -55,18 +63,45 @@ class Gate:
         if problem is not None and not answer.begun:
             await problem.response()(scope, receive, answer.send)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+    async def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
-        path = scope["path"]
-        if path != OPEN_PATH:
-            kind, _, token = headers.get("authorization", "").partition(" ")
-            held = self._scopes.get(hash_of(token.strip())) if kind.lower() == "bearer" else None
-            if held is None:
-                return _UNKNOWN
-            if held != "admin" and not (held == "gateway" and path.startswith(GATEWAY_PATHS)):
-                return Problem(403, f"a token of scope {held!r} may not call {path[:200]!r}; use the admin's token")
+        address = address_of(headers, public=self._public)
+        path, is_open = scope["path"], (scope["method"], scope["path"]) in OPEN_CALLS
+        caller = Caller(Principal(), address=address) if is_open else self._caller(headers, address)
+        if caller is None:
+            return _UNKNOWN
+        if not is_open and not _reaches(caller, path):
+            await self._control.people.audit.refused(By(_name(caller), address), f"{scope['method']} {path[:200]}")
+            return Problem(
+                403, f"this token may not call {path[:200]!r}; gateways call {GATEWAY_PATHS}, others the rest"
+            )
+        scope[CALLER] = caller
         length = headers.get("content-length", "0")
         return _TOO_LONG if not length.isdecimal() or int(length[:20]) > LONGEST_BODY else None
+
+    def _caller(self, headers: Headers, address: str) -> Caller | None:
+        kind, _, text = headers.get("authorization", "").partition(" ")
+        text = text.strip()
+        if kind.lower() != "bearer":
+            return None
+        token = self._control.people.tokens.live(text)
+        if token is not None:
+            return user_caller(self._control.people, token, address)
+        held = self._control.scopes.get(hash_of(text))
+        if held == "admin":
+            return service_caller(self._control.people, address)
+        return Caller(Principal(credential=GATEWAY), by_service=True, address=address) if held == GATEWAY else None
+
+
+def _reaches(caller: Caller, path: str) -> bool:
+    """Tell whether a caller is of the kind that a path is for: what gateways are told is for services alone."""
+    if path.startswith(GATEWAY_PATHS):
+        return caller.by_service
+    return bool(caller.name)
+
+
+def _name(caller: Caller) -> str:
+    return caller.name or GATEWAY
 
 
 class _Body:

@@ -9,8 +9,10 @@ import trio
 from fastapi import APIRouter, Query, Request, Response
 
 from controller.addresses import credentials_of, uris_of
+from controller.api.access import Called, check, need_whole, see, visible, while_allowed
 from controller.api.documents import (
     CredentialDocument,
+    EndpointChange,
     EndpointDocument,
     EventDocument,
     EventList,
@@ -19,20 +21,21 @@ from controller.api.documents import (
     PodList,
     timestamp,
 )
+from controller.api.endpoints import InvalidEndpoint, endpoint_settings
 from controller.api.problems import Problem, shown
 from controller.api.streaming import Stream, end_with_reader
 from controller.control import Control
-from controller.model import Phase, Pod, Want, deleted, restarted, started, stopped
+from controller.identity import Caller
+from controller.model import EndpointSettings, Phase, Pod, Want, deleted, restarted, started, stopped
 from controller.names import new_key, new_secret
 from controller.pods import UnknownPod
 from controller.runtimes import RuntimeFailure
-from controller.templates import InvalidParameter
-from router.access import AccessLevel
+from controller.templates import InvalidParameter, Template, TemplateEndpoint
+from router.access import AccessLevel, Action, may
 from router.hostname import host_of
 
 LONGEST_WAIT = 3600.0  # seconds
 MOST_LOG_LINES = 10_000
-OWNER = "admin"  # until there are users
 
 
 class Until(StrEnum):
@@ -64,49 +67,64 @@ def pods_router(control: Control) -> APIRouter:
 
 def _collection(router: APIRouter, control: Control) -> None:
     @router.post("", status_code=201, response_model_exclude_none=True)
-    async def create_pod(new: NewPod) -> PodDocument:
-        """Create a pod; it starts at once."""
-        return _document(control, await control.pods.create(_new_pod(control, new)))
+    async def create_pod(new: NewPod, caller: Called) -> PodDocument:
+        """Create a pod, the caller's own; it starts at once."""
+        need_whole(caller)
+        pod = _new_pod(control, new, caller)
+
+        def check_owner() -> None:
+            if not caller.by_service and _is_gone(control, caller.name):
+                raise Problem(401, f"user {caller.name!r} was deleted or disabled meanwhile")
+
+        entry = control.people.audit.entry(caller.by, "create pod", pod=pod.key, detail=pod.template)
+        return _document(control, await control.pods.create(pod, [entry], check_owner), caller)
 
     @router.get("", response_model_exclude_none=True)
-    async def list_pods() -> PodList:
-        """List all pods, oldest first."""
-        return PodList(pods=[_summary(control, pod) for pod in control.pods])
+    async def list_pods(caller: Called) -> PodList:
+        """List the pods the caller may see, oldest first."""
+        seen = [pod for pod in control.pods if visible(control, caller, pod.name)]
+        return PodList(pods=[pod_summary(control, pod) for pod in seen])
 
     @router.get("/{name}", response_model_exclude_none=True)
-    async def show_pod(name: str) -> PodDocument:
-        """Show a pod with its credentials and URIs."""
-        return _document(control, control.pods.named(name))
+    async def show_pod(name: str, caller: Called) -> PodDocument:
+        """Show a pod; to its owner with its credentials and URIs."""
+        return _document(control, see(control, caller, name, Action.SEE), caller)
 
 
 def _changes(router: APIRouter, control: Control) -> None:
-    async def change(name: str, changed: Callable[[Pod], Pod], kind: str) -> PodDocument:
+    async def change(
+        name: str, changed: Callable[[Pod], Pod], kind: str, caller: Caller, action: Action
+    ) -> PodDocument:
+        pod = see(control, caller, name, action)
+        entry = control.people.audit.entry(caller.by, f"{kind} pod", pod=pod.key)
+
         def checked(pod: Pod) -> Pod:
+            check(caller, pod, action)  # as it is now that nothing else can change it
             if pod.want is Want.DELETED and changed is not deleted:
                 raise Problem(409, f"pod {name!r} is being deleted; create another when it is gone")
             return changed(pod)
 
-        return _document(control, await control.pods.change(name, checked, kind))
+        return _document(control, await control.pods.change(name, checked, kind, [entry]), caller)
 
     @router.post("/{name}/start", status_code=202, response_model_exclude_none=True)
-    async def start_pod(name: str) -> PodDocument:
+    async def start_pod(name: str, caller: Called) -> PodDocument:
         """Start a pod; one that failed is tried again at once, one that runs goes on."""
-        return await change(name, started, "start")
+        return await change(name, started, "start", caller, Action.START)
 
     @router.post("/{name}/stop", status_code=202, response_model_exclude_none=True)
-    async def stop_pod(name: str) -> PodDocument:
+    async def stop_pod(name: str, caller: Called) -> PodDocument:
         """Stop a pod and keep its data."""
-        return await change(name, stopped, "stop")
+        return await change(name, stopped, "stop", caller, Action.STOP)
 
     @router.post("/{name}/restart", status_code=202, response_model_exclude_none=True)
-    async def restart_pod(name: str) -> PodDocument:
+    async def restart_pod(name: str, caller: Called) -> PodDocument:
         """Stop a pod and start it anew."""
-        return await change(name, restarted, "restart")
+        return await change(name, restarted, "restart", caller, Action.START)
 
     @router.delete("/{name}", status_code=202, response_model_exclude_none=True)
-    async def delete_pod(name: str) -> PodDocument:
+    async def delete_pod(name: str, caller: Called) -> PodDocument:
         """Delete a pod and its data; its name is free when it is gone."""
-        return await change(name, deleted, "delete")
+        return await change(name, deleted, "delete", caller, Action.DELETE)
 
 
 def _reports(router: APIRouter, control: Control) -> None:
@@ -119,6 +137,7 @@ def _reports(router: APIRouter, control: Control) -> None:
     async def wait_for_pod(
         request: Request,
         name: str,
+        caller: Called,
         until: Until = Until.ROUTED,
         within: Annotated[float, Query(alias="timeout", ge=0, le=LONGEST_WAIT)] = 60.0,
     ) -> PodDocument | Response:
@@ -127,34 +146,41 @@ def _reports(router: APIRouter, control: Control) -> None:
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + within
             nursery.start_soon(end_with_reader, request.receive, nursery.cancel_scope)
-            answer = await _outcome(control, name, until)
+            answer = await _outcome(control, caller, name, until)
             nursery.cancel_scope.cancel()
         if answer is None:
-            raise Problem(504, _not_yet(control.pods.find(name), name, until))
+            raise Problem(504, _not_yet(visible(control, caller, name), name, until))
         if isinstance(answer, Gone):
             return Response(status_code=204)
         if isinstance(answer, Exception):
             raise answer
-        return _document(control, answer)
+        return _document(control, answer, caller)
 
     @router.get("/{name}/logs", response_class=TextStream)
     async def follow_logs(
-        name: str, tail: Annotated[int, Query(ge=0, le=MOST_LOG_LINES)] = 100, follow: bool = False
+        name: str, caller: Called, tail: Annotated[int, Query(ge=0, le=MOST_LOG_LINES)] = 100, follow: bool = False
     ) -> Stream:
         """Give the last lines a pod wrote, and, if told to follow, what it writes from now on."""
-        pod = control.pods.named(name)
-        return Stream(_lines(control.runtime.logs(pod.key, tail, follow)), "text/plain; charset=utf-8", control.ending)
+        pod = see(control, caller, name, Action.LOGS)
+        lines = _lines(control.runtime.logs(pod.key, tail, follow))
+        over = while_allowed(control, caller, pod, Action.LOGS)
+        return Stream(lines, "text/plain; charset=utf-8", control.ending, over)
 
     @router.get("/{name}/events")
-    async def list_events(name: str) -> EventList:
+    async def list_events(name: str, caller: Called) -> EventList:
         """List what happened to a pod, newest last."""
-        found = await control.pods.events(control.pods.named(name))
+        found = await control.pods.events(see(control, caller, name, Action.LOGS))
         return EventList(
             events=[EventDocument(at=timestamp(each.at), kind=each.kind, message=each.message) for each in found]
         )
 
 
-def _new_pod(control: Control, new: NewPod) -> Pod:
+def _is_gone(control: Control, name: str) -> bool:
+    person = control.people.find(name)
+    return person is None or person.disabled
+
+
+def _new_pod(control: Control, new: NewPod, caller: Caller) -> Pod:
     template = control.templates.get(new.template)
     if template is None:
         reason = f"there is no template {shown(new.template)}; there are {', '.join(control.templates)}"
@@ -175,16 +201,27 @@ def _new_pod(control: Control, new: NewPod) -> Pod:
         parameters=parameters,
         env=new.env,
         secrets={credential.level: new_secret() for credential in template.credentials},
+        owner=caller.name,
+        endpoints=dict(_new_endpoint(template, each, change) for each, change in new.endpoints.items()),
     )
 
 
-async def _outcome(control: Control, name: str, until: Until) -> Pod | Exception:
-    """Wait until the pod that has the name now is as wished, or cannot become so."""
-    first = control.pods.find(name)
+def _new_endpoint(template: Template, name: str, change: EndpointChange) -> tuple[str, EndpointSettings]:
+    try:
+        return endpoint_settings(template, EndpointSettings(), name, change)
+    except InvalidEndpoint as error:
+        field = f"endpoints.{name}{f'.{error.field}' if error.field else ''}"
+        raise Problem(422, f"the request is not valid: {field}: {error}", [(field, str(error))]) from error
+
+
+async def _outcome(control: Control, caller: Caller, name: str, until: Until) -> Pod | Exception:
+    """Wait until the pod that has the name now is as wished, or cannot become so; or cannot be seen any more."""
+    first = visible(control, caller, name)
     while True:
         if control.ending.is_set():
             return Problem(503, "the controller is ending; ask again when it is back")
-        pod = control.pods.get(first.key) if first else None
+        pod = visible(control, caller, name) if first else None
+        pod = pod if first and pod and pod.key == first.key else None
         if pod is None:
             return Gone() if until is Until.GONE else UnknownPod(name)
         if until is Until.ROUTED and control.routed(pod):
@@ -217,15 +254,15 @@ async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
                 pass
 
 
-def _summary(control: Control, pod: Pod) -> PodDocument:
+def pod_summary(control: Control, pod: Pod) -> PodDocument:
+    """Tell what everybody may know who may see the pod."""
     template = control.templates.get(pod.template)
-    port, access = control.settings.public_port, str(pod.access)
     return PodDocument(
         name=pod.name,
         key=pod.key,
         template=pod.template,
-        access=access,
-        owner=OWNER,
+        access=str(pod.access),
+        owner=pod.owner,
         want="on" if pod.want is Want.ON else "off",
         phase=pod.status.phase,
         message=pod.status.message,
@@ -233,22 +270,30 @@ def _summary(control: Control, pod: Pod) -> PodDocument:
         restarts=pod.status.restarts,
         created_at=timestamp(pod.created_at),
         routed=control.routed(pod),
-        endpoints=[
-            EndpointDocument(
-                name=each.name,
-                host=host_of(pod.name, each.name, control.settings.domain),
-                port=port,
-                protocol=each.protocol,
-                access=access,
-            )
-            for each in (template.endpoints if template else ())
-        ],
+        endpoints=[endpoint_document(control, pod, each) for each in (template.endpoints if template else ())],
     )
 
 
-def _document(control: Control, pod: Pod) -> PodDocument:
+def endpoint_document(control: Control, pod: Pod, endpoint: TemplateEndpoint) -> EndpointDocument:
+    """Tell how an endpoint of a pod is reached and used."""
+    settings = pod.settings_of(endpoint.name)
+    return EndpointDocument(
+        name=endpoint.name,
+        host=host_of(pod.name, endpoint.name, control.settings.domain),
+        port=control.settings.public_port,
+        protocol=endpoint.protocol,
+        access=str(pod.access_of(endpoint.name)),
+        ip_allow=[str(network) for network in settings.ip_allow],
+        certificates=settings.certificates,
+        web=settings.web.to_document(),
+    )
+
+
+def _document(control: Control, pod: Pod, caller: Caller) -> PodDocument:
+    if not may(Action.CREDENTIALS, caller.level_on(pod.key, pod.levels)):
+        return pod_summary(control, pod)
     template = control.templates.get(pod.template)
     given = credentials_of(pod, template).items()
     credentials = {level: CredentialDocument(user=user, password=password) for level, (user, password) in given}
     uris = uris_of(pod, template, control.settings)
-    return _summary(control, pod).model_copy(update={"credentials": credentials, "uris": uris})
+    return pod_summary(control, pod).model_copy(update={"credentials": credentials, "uris": uris})

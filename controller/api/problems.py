@@ -1,5 +1,6 @@
 """Errors as every caller gets them: RFC 9457 problem documents, one form for all of the API."""
 
+import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from controller.identity import (
+    Conflict,
+    Throttled,
+    UnknownGrant,
+    UnknownGroup,
+    UnknownPerson,
+    UnknownToken,
+)
 from controller.pods import UnknownPod
 from controller.store.database import StoreFailure
 from controller.store.store import NameTaken
@@ -66,18 +75,44 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(UnknownPod)
     async def of_unknown(_request: Request, error: UnknownPod) -> JSONResponse:
-        return Problem(
-            404, f"there is no pod named {shown(str(error))}; see those there are: podgate pod list"
-        ).response()
+        return Problem(404, no_such_pod(str(error))).response()
 
     @app.exception_handler(NameTaken)
     async def of_taken(_request: Request, error: NameTaken) -> JSONResponse:
         detail = f"a pod named {str(error)!r} is there already; choose another name, or delete that pod first"
         return Problem(409, detail, [("name", "taken")]).response()
 
+    @app.exception_handler(UnknownPerson)
+    @app.exception_handler(UnknownGroup)
+    @app.exception_handler(UnknownToken)
+    @app.exception_handler(UnknownGrant)
+    async def of_unknown_part(_request: Request, error: Exception) -> JSONResponse:
+        return Problem(404, f"there is no {_PARTS[type(error)]} {shown(str(error))}").response()
+
+    @app.exception_handler(Conflict)
+    async def of_conflict(_request: Request, error: Conflict) -> JSONResponse:
+        return Problem(409, str(error), [(error.field, str(error))] if error.field else ()).response()
+
+    @app.exception_handler(Throttled)
+    async def of_throttled(_request: Request, error: Throttled) -> JSONResponse:
+        return Problem(429, str(error), headers={"retry-after": str(math.ceil(error.retry_after))}).response()
+
     @app.exception_handler(StoreFailure)
     async def of_store(_request: Request, error: StoreFailure) -> JSONResponse:
         return Problem(507 if error.full else 503, str(error)).response()
+
+
+_PARTS: Mapping[type[Exception], str] = {
+    UnknownPerson: "user",
+    UnknownGroup: "group",
+    UnknownToken: "token named",
+    UnknownGrant: "such grant or link:",
+}
+
+
+def no_such_pod(name: str) -> str:
+    """Say that there is no such pod, also to those who may not know that there is."""
+    return f"there is no pod named {shown(name)}; see those there are: podgate pod list"
 
 
 def shown(text: str) -> str:

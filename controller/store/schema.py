@@ -2,15 +2,18 @@
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -35,6 +38,7 @@ pods = Table(
     Column("restarts", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("retry_at", Float, nullable=False),
+    Column("owner", String, nullable=False, server_default="admin"),  # a user's name; who owns a pod is not deleted
     CheckConstraint("want IN ('on', 'off', 'deleted')", name="pods_want"),
     sqlite_autoincrement=True,  # a number is never used again
 )
@@ -57,4 +61,143 @@ tokens = Table(
     Column("name", String, primary_key=True),
     Column("hash", String, nullable=False, unique=True),
     Column("scope", String, nullable=False),
+)
+
+# What a pod gives to whom, and how its endpoints are used. It goes with the pod.
+
+
+def _pod() -> Column[str]:
+    return Column("pod", String, ForeignKey("pods.key", ondelete="CASCADE"), nullable=False, primary_key=True)
+
+
+grants = Table(
+    "grants",
+    metadata,
+    _pod(),
+    Column("grantee", String, primary_key=True),
+    Column("level", String, nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("pod", String, ForeignKey("pods.key", ondelete="CASCADE"), nullable=False),
+    Column("level", String, nullable=False),
+    Column("hash", String, nullable=False, unique=True),  # SHA-256 of the secret
+    Column("password", String, nullable=False),  # argon2id, or empty
+    Column("created", Float, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("uses_left", Integer),  # null: any number
+    Index("links_by_pod", "pod"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    _pod(),
+    Column("name", String, primary_key=True),  # empty: the default one
+    Column("access", String),  # null: as the pod says
+    Column("ip_allow", JSON, nullable=False),
+    Column("certificates", Boolean, nullable=False),
+    Column("web", JSON, nullable=False),
+)
+
+# People, and what proves who they are. It goes with the user.
+
+
+def _user(*, primary_key: bool = False) -> Column[str]:
+    to = ForeignKey("users.name", ondelete="CASCADE")
+    return Column("user", String, to, nullable=False, primary_key=primary_key)
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("email", String, nullable=False),
+    Column("password", String, nullable=False),  # argon2id, or empty
+    Column("since", Float, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("salt", LargeBinary, nullable=False),  # of the SCRAM verifiers of all tokens of the user
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    _user(),
+)
+
+groups = Table("groups", metadata, Column("name", String, primary_key=True))
+
+members = Table(
+    "members",
+    metadata,
+    Column("group", String, ForeignKey("groups.name", ondelete="CASCADE"), primary_key=True),
+    _user(primary_key=True),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    _user(),
+    Column("hash", String, nullable=False, unique=True),  # SHA-256 of the token
+    Column("verifier", String, nullable=False),  # SCRAM-SHA-256 (RFC 5803) under the user's salt
+    Column("pod", String, nullable=False),  # a pod's key, or empty
+    Column("level", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("last", String, nullable=False),
+    UniqueConstraint("user", "name"),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("id", String, primary_key=True),
+    _user(),
+    Column("began", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+)
+
+ended = Table(
+    "ended",
+    metadata,
+    Column("session", String, primary_key=True),
+    Column("until", Float, nullable=False),
+)
+
+sealing_keys = Table(
+    "sealing_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("made", Float, nullable=False),
+)
+
+# Who did what; without references, for it outlives what it tells of.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("pod", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("detail", String, nullable=False),
+    Index("audit_by_at", "at"),
+    Index("audit_by_who", "who", "at"),
+    Index("audit_by_pod", "pod", "at"),
+    sqlite_autoincrement=True,
 )

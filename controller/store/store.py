@@ -1,15 +1,21 @@
-"""Store: reads and writes pods, events and tokens. Each method is one transaction; after it returns, it survives."""
+"""Store: reads and writes pods, events, people and tokens. Each method is one transaction; after it returns, it
+survives.
+"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, Executable, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from controller.identity import Entry
 from controller.model import Event, Phase, Pod, Status, Want
 from controller.store import schema
 from controller.store.database import open_database, translated
+from controller.store.directory import Directory, read_directory
+from controller.store.journal import Question, read_entries, trim_entries, write_entries
+from controller.store.sharing import Shared, read_shared, write_shared
 from router.access import AccessLevel
 
 MOST_EVENTS = 100  # of one pod; the oldest go first
@@ -39,29 +45,41 @@ class Store:
     def pods(self) -> list[Pod]:
         """Give every pod, oldest first."""
         with translated(self._path), self._engine.begin() as connection:
+            shared = read_shared(connection)
             rows = connection.execute(select(schema.pods).order_by(schema.pods.c.number)).mappings()
-            return [_pod(row) for row in rows]
+            return [_pod(row, shared.get(row["key"], Shared())) for row in rows]
 
-    def create(self, pod: Pod, event: Event) -> Pod:
+    def create(self, pod: Pod, event: Event, entries: Sequence[Entry] = ()) -> Pod:
         """Add a pod and give it back with its number. Raises NameTaken."""
         values: dict[str, Any] = {"key": pod.key, "name": pod.name, "template": pod.template, "access": str(pod.access)}
         values |= {"parameters": dict(pod.parameters), "env": dict(pod.env), "secrets": dict(pod.secrets)}
-        values |= {"created_at": pod.created_at} | _wanted(pod) | _seen(pod)
+        values |= {"created_at": pod.created_at, "owner": pod.owner} | _wanted(pod) | _seen(pod)
         with translated(self._path), self._engine.begin() as connection:
             try:
                 added = connection.execute(insert(schema.pods).values(values).returning(schema.pods)).mappings().one()
             except IntegrityError as error:
                 raise NameTaken(pod.name) from error
-            created = _pod(added)
+            write_shared(connection, pod)
+            created = _pod(added, Shared.of(pod))
             _remember(connection, created.number, [event])
+            write_entries(connection, entries)
             return created
 
-    def change(self, pod: Pod, event: Event) -> None:
+    def change(self, pod: Pod, event: Event, entries: Sequence[Entry] = ()) -> None:
         """Write what is now wanted of a pod, and its status as it is to begin from there."""
         with translated(self._path), self._engine.begin() as connection:
             row = update(schema.pods).where(schema.pods.c.number == pod.number)
             if connection.execute(row.values(_wanted(pod) | _seen(pod))).rowcount:
                 _remember(connection, pod.number, [event])
+            write_entries(connection, entries)
+
+    def share(self, pod: Pod, entries: Sequence[Entry]) -> None:
+        """Write whose a pod is, who may use it, and how its endpoints are used."""
+        with translated(self._path), self._engine.begin() as connection:
+            row = update(schema.pods).where(schema.pods.c.number == pod.number)
+            if connection.execute(row.values(owner=pod.owner)).rowcount:
+                write_shared(connection, pod)
+            write_entries(connection, entries)
 
     def save_status(self, pod: Pod, events: Iterable[Event]) -> None:
         """Write a pod's status and generation, unless the store has a later generation or another wish by now."""
@@ -72,9 +90,10 @@ class Store:
                 _remember(connection, pod.number, events)
 
     def forget(self, pod: Pod) -> None:
-        """Take a pod and its events out; its name is free after this."""
+        """Take a pod out, and with it its events, grants, links and tokens; its name is free after this."""
         with translated(self._path), self._engine.begin() as connection:
             connection.execute(delete(schema.pods).where(schema.pods.c.number == pod.number))
+            connection.execute(delete(schema.api_tokens).where(schema.api_tokens.c.pod == pod.key))
 
     def events(self, pod: Pod) -> list[Event]:
         """Give the events of a pod, newest last."""
@@ -82,6 +101,28 @@ class Store:
         with translated(self._path), self._engine.begin() as connection:
             rows = connection.execute(select(table).where(table.c.pod == pod.number).order_by(table.c.number))
             return [Event(row.at, row.kind, row.message) for row in rows]
+
+    def directory(self) -> Directory:
+        """Give everything there is of people."""
+        with translated(self._path), self._engine.begin() as connection:
+            return read_directory(connection)
+
+    def write(self, statements: Iterable[Executable], entries: Sequence[Entry]) -> None:
+        """Change people (`controller.store.directory`), and write down who did."""
+        with translated(self._path), self._engine.begin() as connection:
+            for statement in statements:
+                connection.execute(statement)
+            write_entries(connection, entries)
+
+    def entries(self, question: Question) -> list[Entry]:
+        """Give the newest audit entries that fit, newest first."""
+        with translated(self._path), self._engine.begin() as connection:
+            return read_entries(connection, question)
+
+    def trim_entries(self, now: float) -> None:
+        """Let go of audit entries that are too old."""
+        with translated(self._path), self._engine.begin() as connection:
+            trim_entries(connection, now)
 
     def set_token(self, name: str, scope: str, hashed: str) -> None:
         """Let the token with this hash in; one that had the name before is let in no more."""
@@ -115,7 +156,7 @@ def _seen(pod: Pod) -> dict[str, Any]:
     return {**values, "phase": str(pod.status.phase), "generation": pod.generation}
 
 
-def _pod(row: RowMapping) -> Pod:
+def _pod(row: RowMapping, shared: Shared) -> Pod:
     status = {name: row[name] for name in Status.__slots__ if name != "phase"}
     return Pod(
         number=row["number"],
@@ -130,4 +171,8 @@ def _pod(row: RowMapping) -> Pod:
         env=row["env"],
         secrets=row["secrets"],
         status=Status(phase=Phase(row["phase"]), **status),
+        owner=row["owner"],
+        grants=shared.grants,
+        links=tuple(shared.links),
+        endpoints=shared.endpoints,
     )

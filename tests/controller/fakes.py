@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import trio
 
-from controller.pods import Pods
+from controller.desk import Desk
 from controller.pulse import Pulse
 from controller.runtimes import Launch, Observed, RuntimeFailure, Stage
 from controller.templates import Credential, Parameter, Template, TemplateEndpoint
@@ -105,9 +105,9 @@ class FakeRuntime:
         self._changes.beat()
 
 
-class PodsInVirtualTime(Pods):
+class DeskInVirtualTime(Desk):
     """Uses the store without a thread: a clock that jumps when nothing runs would not wait for one."""
 
-    async def _call(self, work: Callable[[], _Answer]) -> _Answer:
+    async def do(self, work: Callable[[], _Answer]) -> _Answer:
         await trio.lowlevel.checkpoint()
         return work()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed, NotLive, NotPublished
 from controller.pulse import Pulse
+from router.credentials import Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress
 from router.snapshot import Rejected, Routes, Version, advance
 
@@ -173,3 +175,38 @@ async def test_what_has_no_routes_any_more_is_gone(feed: Feed) -> None:
         feed.put("a", ())
         assert list((await following(stream, routes, feed.version)).table) == []
         assert len(feed) == 0
+
+
+async def test_credentials_travel_beside_the_routes(feed: Feed) -> None:
+    alice, token = User("alice", frozenset({"lab"}), 1.0), Token("t", "a" * 64, "alice")
+    feed.put_credentials("user:alice", (alice, token))
+    feed.put("a", (route("a.x"),))
+    async with aclosing(feed.follow("one", 1)) as stream:
+        routes = await following(stream, Routes(), feed.version)
+        assert (set(routes.credentials), len(feed)) == ({alice, token}, 1)
+        version = feed.version
+        feed.put_credentials("user:alice", (token, alice))
+        feed.put_credentials("user:nobody", ())
+        assert feed.version == version, "nothing changed"
+        feed.put_credentials("user:alice", (replace(alice, since=2.0),))
+        feed.put_credentials("keys", (Key("k1", b"x" * 32),))
+        routes = await following(stream, routes, feed.version)
+        assert set(routes.credentials) == {replace(alice, since=2.0), Key("k1", b"x" * 32)}
+        feed.put_credentials("user:alice", ())
+        feed.put_credentials("keys", ())
+        routes = await following(stream, routes, feed.version)
+        assert (len(routes.credentials), len(routes.table)) == (0, 1)
+
+
+async def test_a_rejected_record_is_remembered_until_it_is_mended(feed: Feed) -> None:
+    feed.put_credentials("user:alice", (User("alice"),))
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        feed.acknowledge("one", feed.version, [Rejected("user:alice", "bad")])
+        feed.put("a", (route("a.x"),))
+        feed.acknowledge("one", feed.version, [])
+        assert set(feed.gateways["one"].rejected) == {"user:alice"}
+        assert feed.routed("a")
+        feed.put_credentials("user:alice", (User("alice", since=1.0),))
+        feed.acknowledge("one", feed.version, [])
+        assert feed.gateways["one"].rejected == {}

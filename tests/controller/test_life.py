@@ -218,6 +218,9 @@ def test_a_store_that_cannot_be_used_is_one_sentence(home: Path) -> None:
     [
         (["--domain", "not a domain"], "is not a host name"),
         (["--public-port", "0"], "from 1 to 65535"),
+        (["--console-host", "sign-in.pods.localhost"], "at or below the pods' domain"),
+        (["--console-host", "pods.localhost"], "at or below the pods' domain"),
+        (["--console-host", "not a name"], "is not a host name"),
         (["--public-port", "x"], "from 1 to 65535"),
     ],
 )

@@ -1,13 +1,24 @@
 """From pods to routes."""
 
+from dataclasses import replace
+
 import pytest
 
-from controller.model import Phase, Pod, Status, Want
-from controller.publish import api_route, difference, routes_of
+from controller.model import EndpointSettings, Link, Phase, Pod, Status, Want
+from controller.publish import api_route, console_route, difference, routes_of
 from controller.runtimes import Observed, Stage
 from controller.templates import TemplateEndpoint
 from router.access import AccessLevel
-from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress, parse_route
+from router.model import (
+    Protocol,
+    Route,
+    RouteState,
+    TcpAddress,
+    UnixAddress,
+    WebRules,
+    parse_network,
+    parse_route,
+)
 
 ENDPOINTS = (TemplateEndpoint("postgres"), TemplateEndpoint("http", "metrics"))
 READY = Observed(Stage.READY, 1, 0.0, {"": "unix:/pods/db/run/.s.PGSQL.5432", "metrics": "127.0.0.1:9187"})
@@ -38,7 +49,14 @@ def test_the_state_of_a_route(want: Want, phase: Phase, state: RouteState) -> No
 def test_each_endpoint_has_its_host_protocol_upstream_and_the_access_of_the_pod() -> None:
     database, metrics = routes_of(pod(Phase.AVAILABLE), READY, ENDPOINTS, "pods.localhost")
     socket = UnixAddress("/pods/db/run/.s.PGSQL.5432")
-    assert database == Route("db.pods.localhost", Protocol.POSTGRES, (socket,), AccessLevel.READ)
+    assert database == Route(
+        "db.pods.localhost",
+        Protocol.POSTGRES,
+        (socket,),
+        AccessLevel.READ,
+        pod="db-1",
+        grants={"user:admin": AccessLevel.OWNER},
+    )
     assert (metrics.host, metrics.protocol) == ("db--metrics.pods.localhost", Protocol.HTTP)
     assert metrics.upstreams == (TcpAddress("127.0.0.1", 9187),)
 
@@ -61,7 +79,7 @@ def test_strangers_read_nothing_of_what_the_runtime_tells(phase: Phase) -> None:
 def test_the_api_has_a_route_of_its_own() -> None:
     route = api_route("/home/run/api.sock", "pods.localhost")
     upstream = UnixAddress("/home/run/api.sock")
-    assert route == Route("api.pods.localhost", Protocol.HTTP, (upstream,), AccessLevel.PUBLIC)
+    assert route == Route("api.pods.localhost", Protocol.HTTP, (upstream,), AccessLevel.PUBLIC, own=True)
 
 
 def test_the_difference_leads_from_the_one_to_the_other() -> None:
@@ -70,3 +88,32 @@ def test_the_difference_leads_from_the_one_to_the_other() -> None:
     new = Route("new.x", Protocol.TCP, ())
     assert difference([same, changed, gone], [same, now, new]) == ((now, new), ("gone.x",))
     assert difference([same], [same]) == ((), ())
+
+
+def test_a_route_says_who_holds_what_and_how_its_endpoint_is_used() -> None:
+    link = Link("k3", AccessLevel.READ, "", "", 0.0, "alice", 9.0, uses_left=0)
+    metrics = EndpointSettings(AccessLevel.PUBLIC, (parse_network("10.0.0.0/8"),), True, WebRules(rate=5.0))
+    shared = replace(
+        pod(Phase.AVAILABLE),
+        owner="alice",
+        grants={"user:alice": AccessLevel.READ, "group:lab": AccessLevel.WRITE},
+        links=(link,),
+        endpoints={"metrics": metrics},
+    )
+    first, second = routes_of(shared, READY, ENDPOINTS, "pods.localhost")
+    assert first.grants == second.grants
+    assert first.grants == {
+        "user:alice": AccessLevel.OWNER,  # whatever else is stored: an owner owns
+        "group:lab": AccessLevel.WRITE,
+        "link:k3": AccessLevel.READ,  # used up, and those who used it stay
+    }
+    assert (first.access, first.ip_allow, first.certificates, first.web) == (AccessLevel.READ, (), False, WebRules())
+    assert (second.access, second.ip_allow) == (AccessLevel.PUBLIC, metrics.ip_allow)
+    assert (second.certificates, second.web) == (True, metrics.web)
+    assert parse_route(second.to_document()) == second
+
+
+def test_the_console_has_a_route_outside_the_pods_domain() -> None:
+    route = console_route("/home/run/console.sock", "podgate.localhost")
+    upstream = UnixAddress("/home/run/console.sock")
+    assert route == Route("podgate.localhost", Protocol.HTTP, (upstream,), AccessLevel.PUBLIC, own=True)

@@ -13,6 +13,7 @@ from controller.feed import Feed
 from controller.model import Event, Phase, Pod, deleted, restarted, started, stopped
 from controller.names import new_key
 from controller.plan import FAILURES_TO_GIVE_UP_HOPE
+from controller.pods import Pods
 from controller.pulse import Pulse
 from controller.reconcile import ACTION_LIMIT, Reconciler
 from controller.runtimes import Stage
@@ -21,7 +22,7 @@ from controller.store.store import Store
 from router.access import AccessLevel
 from router.model import RouteState
 from router.snapshot import Routes, advance, snapshot_document
-from tests.controller.fakes import TEMPLATES, FakeRuntime, PodsInVirtualTime
+from tests.controller.fakes import TEMPLATES, DeskInVirtualTime, FakeRuntime
 
 CREATED = Event(0.0, "created", "")
 
@@ -31,7 +32,7 @@ class Life:
     """One life of a controller, without its API."""
 
     runtime: FakeRuntime
-    pods: PodsInVirtualTime
+    pods: Pods
     feed: Feed
     changed: Pulse
 
@@ -69,7 +70,7 @@ async def living(store: Store, runtime: FakeRuntime | None = None) -> AsyncItera
     changed = Pulse()
     runtime = runtime or FakeRuntime(now)
     runtime.now = now
-    life = Life(runtime, PodsInVirtualTime(store, changed, now), Feed(changed, now), changed)
+    life = Life(runtime, Pods(DeskInVirtualTime(store), changed, now), Feed(changed, now), changed)
     await life.pods.load()
     reconciler = Reconciler(life.pods, runtime, life.feed, TEMPLATES, "pods.localhost", now)
     async with trio.open_nursery() as nursery:

@@ -6,20 +6,27 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
-from controller.model import Event, Phase, Pod, Status, Want
+from controller.identity import ApiToken, Entry, Outcome, Person, SignIn
+from controller.model import EndpointSettings, Event, Link, Phase, Pod, Status, Want
 from controller.names import new_key, new_secret
-from controller.store import schema
-from controller.store.database import StoreFailure
+from controller.store import journal, schema
+from controller.store.database import MIGRATIONS, StoreFailure
+from controller.store.directory import SealingKey, put_group, put_key, put_person, put_sign_in, put_token, remove_person
+from controller.store.journal import LONGEST_KEPT, Question
 from controller.store.store import MOST_EVENTS, NameTaken, Store
 from router.access import AccessLevel
+from router.model import WebRules, parse_network
 
 CREATED = Event(1.0, "created", "")
 
@@ -118,6 +125,127 @@ def test_the_migrations_lead_to_the_tables(path: Path) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
     engine.dispose()
+
+
+def test_pods_of_a_store_from_before_there_were_users_become_the_admins(path: Path) -> None:
+    columns = {
+        "key": "mydb-23456789", "name": "mydb", "template": "db", "access": "write", "created_at": 1.5, "want": "on",
+        "generation": 3, "parameters": '{"a": "b"}', "env": "{}", "secrets": '{"owner": "x"}', "phase": "available",
+        "message": "", "since": 2.5, "restarts": 1, "failures": 0, "retry_at": 0.0,
+    }  # fmt: skip
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        places = ", ".join(f":{name}" for name in columns)
+        connection.execute(text(f"INSERT INTO pods ({', '.join(columns)}) VALUES ({places})"), columns)
+        connection.execute(text("INSERT INTO events (pod, at, kind, message) VALUES (1, 1.5, 'created', '')"))
+        connection.execute(text("INSERT INTO tokens (name, hash, scope) VALUES ('admin', 'x', 'admin')"))
+    engine.dispose()
+    with Store(path) as store:
+        (pod,) = store.pods()
+        assert (pod.owner, pod.key, pod.generation, pod.grants, pod.links) == ("admin", "mydb-23456789", 3, {}, ())
+        assert [event.kind for event in store.events(pod)] == ["created"]
+        assert store.tokens() == {"x": "admin"}
+        assert store.directory().people == []
+
+
+def test_what_a_pod_gives_and_how_it_is_used_is_there_in_the_next_life_and_goes_with_it(path: Path) -> None:
+    link = Link("l1", AccessLevel.READ, "h", "", 1.0, "alice", 2.0, 3)
+    rules = WebRules(("*",), 10, 1.5, 2, 3.0)
+    endpoint = EndpointSettings(
+        AccessLevel.PUBLIC, (parse_network("10.0.0.0/8"), parse_network("2001:db8::/32")), True, rules
+    )
+    shared = replace(new_pod(), owner="alice", grants={"everyone": AccessLevel.READ}, endpoints={"": endpoint})
+    with Store(path) as store:
+        made = store.create(shared, CREATED)
+        other = store.create(new_pod("other"), CREATED)
+        changed = replace(made, links=(link, replace(link, id="l2", hash="i", uses_left=None)), owner="bob")
+        store.share(changed, [Entry(1.0, "alice", "share", made.key)])
+    with Store(path) as store:
+        assert store.pods() == [changed, other]
+        store.write(
+            [put_person(Person("bob", salt=b"s"))[0], put_token(ApiToken("t", "t", "bob", "h", "v", made.key))], []
+        )
+        store.forget(changed)
+        assert store.pods() == [other]
+        assert store.directory().tokens == []
+        store.share(changed, [])
+        store.create(replace(new_pod(), key=made.key), CREATED)
+        assert store.pods()[1].grants == {}, "nothing was left under its key"
+        assert [entry.who for entry in store.entries(Question(10))] == ["alice"], "the log outlives it"
+
+
+def test_people_are_there_in_the_next_life_and_what_is_theirs_goes_with_them(path: Path) -> None:
+    alice = Person(
+        "alice", True, False, frozenset({"lab"}), "a@x", 1.0, 0.5, "p", b"salt", (("iss", "1"), ("iss", "2"))
+    )
+    token = ApiToken("t", "ci", "alice", "h", "v", "", AccessLevel.READ, 1.0, None, "abcd")
+    sign_in, key = SignIn("s", "alice", 1.0, 2.0, "192.0.2.1", "x"), SealingKey("k1", b"k", 1.0)
+    with Store(path) as store:
+        store.write([put_group("lab"), *put_person(alice), put_token(token), put_sign_in(sign_in), put_key(key)], [])
+        store.write(put_person(replace(alice, email="b@x")), [])
+    with Store(path) as store:
+        found = store.directory()
+        assert found == ([replace(alice, email="b@x")], ["lab"], [token], [sign_in], {}, [key])
+        pod = store.create(replace(new_pod(), grants={"user:alice": AccessLevel.READ}), CREATED)
+        store.write(remove_person("alice"), [])
+        assert store.directory() == ([], ["lab"], [], [], {}, [key])
+        assert store.pods() == [replace(pod, grants={})]
+
+
+def test_a_change_whose_entry_cannot_be_written_is_not_made(path: Path) -> None:
+    with Store(path) as store:
+        with pytest.raises(StoreFailure):
+            store.write([put_group("lab")], [Entry(1.0, object(), "x")])  # type: ignore[arg-type]
+        assert store.directory().groups == []
+
+
+def test_no_failure_tells_what_was_to_be_written(path: Path) -> None:
+    with Store(path) as store:
+        statement = put_token(ApiToken("t", "ci", "nobody", "a hash of a token", "v"))
+        with pytest.raises(StoreFailure) as caught:
+            store.write([statement], [])
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "FOREIGN KEY" in shown
+        assert "a hash of a token" not in shown.replace('"a hash of a token"', "the source of this test")
+
+
+def test_the_audit_log_is_bounded_by_count_and_by_age(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_ENTRIES", 10)
+    with Store(path) as store:
+        store.write([], [Entry(float(at), "alice", "connect") for at in range(25)])
+        assert [entry.at for entry in store.entries(Question(100))] == [float(at) for at in range(24, 14, -1)]
+        store.trim_entries(LONGEST_KEPT + 20.0)
+        assert [entry.at for entry in store.entries(Question(100))] == [24.0, 23.0, 22.0, 21.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        (Question(9), ["mydb", "mydb-abcdefgh", "", "my", "MY"]),
+        (Question(9, pod="mydb"), ["mydb"]),
+        (Question(9, pod="mydb-23456789"), ["mydb"]),
+        (Question(9, pod="my%"), []),
+        (Question(9, pod="m_db"), []),
+        (Question(9, pod="mydb-abcdefgh"), ["mydb-abcdefgh"]),
+        (Question(9, own="carol", pods=frozenset({"my-23456789"})), ["my"]),
+        (Question(9, own="alice", own_since=4.0, seen=frozenset({"MY-23456789"})), ["MY"]),
+        (Question(9, own="alice", own_since=4.0), []),
+        (Question(9, own="alice", only_pod="my-23456789", pods=frozenset({"my-23456789"})), ["my"]),
+        (Question(9, who="bob"), [""]),
+        (Question(2), ["my", "MY"]),
+    ],
+)
+def test_what_is_asked_of_the_audit_log(path: Path, question: Question, found: list[str]) -> None:
+    pods = ["mydb-23456789", "mydb-abcdefgh-23456789", "", "my-23456789", "MY-23456789"]
+    names = ["alice" if pod else "bob" for pod in pods]
+    entries = [Entry(at, names[at], "connect", pod, outcome=Outcome.REFUSED) for at, pod in enumerate(pods)]
+    with Store(path) as store:
+        store.write([], entries)
+        assert [entry.pod.removesuffix("-23456789") for entry in store.entries(question)[::-1]] == found
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:

@@ -1,5 +1,7 @@
 """A controller with the fake runtime, its API on a real unix socket, and callers of it."""
 
+import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ import trio
 
 from controller.service import run_controller
 from controller.settings import Settings
+from router.snapshot import Routes, Version, advance
 from tests.controller.fakes import TEMPLATES, FakeRuntime
 
 
@@ -67,6 +70,47 @@ class Api:
             await lines.begin()
             yield lines
 
+    @asynccontextmanager
+    async def caller(self, token: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Call with a token."""
+        async with caller(self.settings, token=token) as client:
+            yield client
+
+    async def user(self, name: str, **fields: object) -> str:
+        """Make a user and give a token of theirs."""
+        made = await self.admin.post("/v1/users", json={"name": name, **fields})
+        assert made.status_code == 201, made.text
+        return await self.token(name)
+
+    async def token(self, user: str, **fields: object) -> str:
+        """Make a token of a user."""
+        name = f"token {secrets.token_hex(4)}"
+        made = await self.admin.post("/v1/tokens", json={"user": user, "name": name, **fields})
+        assert made.status_code == 201, made.text
+        text: str = made.json()["token"]
+        return text
+
+    async def share(self, to: str, level: str, pod: str = "mydb") -> None:
+        """Give somebody a level on a pod."""
+        given = await self.admin.put(f"/v1/pods/{pod}/grants/{to}", json={"level": level})
+        assert given.status_code == 200, given.text
+
+    async def own(self, pod: str, user: str) -> None:
+        """Give a pod to a user."""
+        given = await self.admin.put(f"/v1/pods/{pod}/owner", json={"user": user})
+        assert given.status_code == 200, given.text
+
+    async def audit(self, **question: str) -> list[dict[str, str]]:
+        """Give the audit log, newest first."""
+        entries: list[dict[str, str]] = (await self.admin.get("/v1/audit", params=question)).json()["entries"]
+        return entries
+
+    @asynccontextmanager
+    async def gateway_view(self) -> AsyncIterator["GatewayView"]:
+        """Follow the routes as a gateway does."""
+        async with self.lines("/v1/routes/stream?replica=view") as lines:
+            yield GatewayView(self, lines)
+
     async def create(self, name: str = "mydb", template: str = "db") -> dict[str, object]:
         parameters = {"directory": "/srv"} if template == "page" else {}
         answer = await self.admin.post("/v1/pods", json={"name": name, "template": template, "parameters": parameters})
@@ -75,8 +119,32 @@ class Api:
         return found
 
 
-def caller(settings: Settings, token_file: str | None = None) -> httpx.AsyncClient:
-    headers = {"authorization": f"Bearer {(settings.home / token_file).read_text().strip()}"} if token_file else {}
+class GatewayView:
+    """What a gateway knows by now; `read` waits for no more than what was there when the last call was answered."""
+
+    def __init__(self, api: Api, lines: Lines) -> None:
+        self._api = api
+        self._lines = lines
+        self._routes = Routes()
+
+    async def read(self) -> Routes:
+        """Read up to the version that is published now."""
+        status = (await self._api.admin.get("/v1/status")).json()["routes"]
+        wanted = Version(status["epoch"], status["version"])
+        with trio.fail_after(10):
+            while self._routes.version != wanted:
+                line = await self._lines.next()
+                assert line is not None
+                document = json.loads(line)
+                if document["kind"] != "ping":
+                    self._routes = advance(self._routes, document)
+                    assert self._routes.rejected == ()
+        return self._routes
+
+
+def caller(settings: Settings, token_file: str | None = None, token: str = "") -> httpx.AsyncClient:
+    token = (settings.home / token_file).read_text().strip() if token_file else token
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     transport = httpx.AsyncHTTPTransport(uds=str(settings.socket))
     return httpx.AsyncClient(transport=transport, base_url="http://podgate", headers=headers, timeout=30)
 

@@ -34,15 +34,11 @@ async def test_a_created_pod_tells_all_a_client_needs(api: Api) -> None:
         "?sslmode=verify-full&sslrootcert=/home%20of/ca.pem&hostaddr=127.0.0.1"
     )
     assert shown["uris"]["metrics:https"] == "https://my-db--metrics.pods.localhost:8443/"
+    web: dict[str, object] = {"cors": [], "largest_body": None, "rate": 0.0, "burst": 0, "idle_timeout": 0.0}
+    settings = {"port": 8443, "access": "owner", "ip_allow": [], "certificates": False, "web": web}
     assert shown["endpoints"] == [
-        {"name": "", "host": "my-db.pods.localhost", "port": 8443, "protocol": "postgres", "access": "owner"},
-        {
-            "name": "metrics",
-            "host": "my-db--metrics.pods.localhost",
-            "port": 8443,
-            "protocol": "http",
-            "access": "owner",
-        },
+        {"name": "", "host": "my-db.pods.localhost", "protocol": "postgres"} | settings,
+        {"name": "metrics", "host": "my-db--metrics.pods.localhost", "protocol": "http"} | settings,
     ]
     assert (shown["owner"], shown["want"], shown["key"]) == ("admin", "on", pod["key"])
     assert shown["created_at"].endswith("Z")
@@ -159,7 +155,7 @@ async def test_status_counts_pods_routes_and_gateways(api: Api) -> None:
         status = (await api.admin.get("/v1/status")).json()
         nursery.cancel_scope.cancel()
     assert (status["pods"], status["domain"]) == ({"available": 1}, "pods.localhost")
-    assert status["routes"]["count"] == 3, "two endpoints and the API's own"
+    assert status["routes"]["count"] == 4, "two endpoints, the API's own and the console's"
     (gateway,) = status["gateways"]
     assert (gateway["replica"], gateway["current"], gateway["rejected"]) == ("one", True, [])
     assert gateway["version"] == status["routes"]["version"]

@@ -10,10 +10,16 @@ def test_the_bundled_templates_and_what_they_publish() -> None:
         name: [(endpoint.name, endpoint.protocol) for endpoint in template.endpoints]
         for name, template in load_templates().items()
     }
-    assert published == {"graph": [("", "bolt")], "postgres": [("", "postgres")], "web": [("", "http")]}
+    assert published == {
+        "graph": [("", "bolt")],
+        "jupyter": [("", "http")],
+        "postgres": [("", "postgres")],
+        "tcp": [("", "tcp")],
+        "web": [("", "http")],
+    }
 
 
-@pytest.mark.parametrize("name", ["postgres", "graph", "web"])
+@pytest.mark.parametrize("name", ["postgres", "graph", "jupyter", "tcp", "web"])
 def test_every_script_a_template_names_is_among_its_files(name: str) -> None:
     template = load_templates()[name]
     files = {path.name for path in template.files}
@@ -52,6 +58,7 @@ def test_parameters_get_their_defaults() -> None:
         ("postgres", {"max_connections": "many"}, "max_connections", "expected a number from 10 to 9999"),
         ("postgres", {"max_connections": "20\n"}, "max_connections", "expected a number"),
         ("graph", {"memory": "-1g"}, "memory", "such as 512m or 2g"),
+        ("jupyter", {"python": "python3"}, "python", "expected the absolute path of a program"),
         ("web", {"directory": "site"}, "directory", "expected an absolute path"),
         ("web", {"directory": "/srv", "command": "true"}, "directory", "leave one out"),
         ("web", {"command": "a\0b"}, "command", "no NUL"),

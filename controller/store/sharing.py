@@ -1,0 +1,69 @@
+"""What pods give to whom, and how their endpoints are used, in the store: written whole for one pod at a time."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Self
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from controller.model import EndpointSettings, Link, Pod
+from controller.store.schema import endpoints, grants, links
+from router.access import AccessLevel
+from router.model import parse_network, parse_web_rules
+
+
+@dataclass(slots=True)
+class Shared:
+    """What is stored of one pod."""
+
+    grants: dict[str, AccessLevel] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    endpoints: dict[str, EndpointSettings] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pod: Pod) -> Self:
+        """Take it from a pod."""
+        return cls(dict(pod.grants), list(pod.links), dict(pod.endpoints))
+
+
+def read_shared(connection: Connection) -> dict[str, Shared]:
+    """Read it of every pod that has any, by the pod's key."""
+    found: dict[str, Shared] = {}
+    for row in connection.execute(select(grants)):
+        found.setdefault(row.pod, Shared()).grants[row.grantee] = AccessLevel.parse(row.level)
+    for link in connection.execute(select(links).order_by(links.c.created, links.c.id)).mappings():
+        values = {name: value for name, value in link.items() if name != "pod"}
+        values["level"] = AccessLevel.parse(link["level"])
+        found.setdefault(link["pod"], Shared()).links.append(Link(**values))
+    for row in connection.execute(select(endpoints)):
+        found.setdefault(row.pod, Shared()).endpoints[row.name] = _settings(row)
+    return found
+
+
+def write_shared(connection: Connection, pod: Pod) -> None:
+    """Write it of one pod, in place of what there was."""
+    for table in (grants, links, endpoints):
+        connection.execute(delete(table).where(table.c.pod == pod.key))
+    for grantee, level in pod.grants.items():
+        connection.execute(insert(grants).values(pod=pod.key, grantee=grantee, level=str(level)))
+    for link in pod.links:
+        connection.execute(insert(links).values(asdict(link) | {"pod": pod.key, "level": str(link.level)}))
+    for name, settings in pod.endpoints.items():
+        connection.execute(insert(endpoints).values(pod=pod.key, name=name, **_values(settings)))
+
+
+def _values(settings: EndpointSettings) -> dict[str, object]:
+    return {
+        "access": None if settings.access is None else str(settings.access),
+        "ip_allow": [str(network) for network in settings.ip_allow],
+        "certificates": settings.certificates,
+        "web": settings.web.to_document(),
+    }
+
+
+def _settings(row: Row[tuple[object, ...]]) -> EndpointSettings:
+    return EndpointSettings(
+        None if row.access is None else AccessLevel.parse(row.access),
+        tuple(parse_network(network) for network in row.ip_allow),
+        row.certificates,
+        parse_web_rules(row.web),
+    )

@@ -1,0 +1,3 @@
+# Becomes the pod's command.
+set -eu
+exec /bin/sh -c "$PARAM_COMMAND"
