@@ -17,6 +17,7 @@ from certs.authority import Authority
 from certs.files import CertificateProblem
 from certs.store import LeafStore
 from controller.home import HomeProblem, prepare_home
+from controller.settings import default_console_host
 from gateway.leaves import FileLeaves, Leaves, SignedLeaves
 from gateway.listening import CannotListen, parse_listen
 from gateway.options import Options
@@ -41,6 +42,12 @@ class Place:
     public_port: int | None  # None: the one of `listen`
     certificate: Path | None = None  # with `key`; None: the local authority signs what is needed
     key: Path | None = None
+    console_host: str = ""  # empty: derived from the domain
+
+    @property
+    def console(self) -> str:
+        """The host people sign in at; empty: there is none."""
+        return self.console_host or default_console_host(self.domain)
 
     @property
     def port(self) -> int:
@@ -82,7 +89,8 @@ def _prepared(place: Place) -> Place:
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
     prepare_home(place.home)
     parse_listen(place.listen)
-    return replace(place, domain=normalise(place.domain))
+    domain, console = normalise(place.domain), place.console_host and normalise(place.console_host)
+    return replace(place, domain=domain, console_host=console)
 
 
 def _leaves(place: Place) -> Leaves:
@@ -104,15 +112,25 @@ def _supervisor(place: Place, source: Source, leaves: Leaves, routes: Path | Non
     # Each source has a last good table of its own: what a file said is nothing to start by after a controller's.
     name = "last-good" if routes is None else hashlib.sha256(os.fsencode(routes.absolute())).hexdigest()[:16]
     listen = tuple(parse_listen(address) for address in (place.listen, place.http_listen) if address)
-    options = Options(public_port=place.port, drain=place.drain)
+    options = Options(
+        public_port=place.port, drain=place.drain, console="" if routes else place.console,
+        client_ca=_client_ca(place.home / "authority" / "ca.pem"),
+    )  # fmt: skip
     return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json"), source, leaves)
+
+
+def _client_ca(path: Path) -> str:
+    """Give the local authority in PEM, if there is one: only it gives out client certificates."""
+    return path.read_text(encoding="ascii") if path.exists() else ""
 
 
 def _controller_command(place: Place) -> list[str]:
     host, _port = parse_listen(place.listen)
+    console = ["--console-host", place.console_host] if place.console_host else []
     return [
         sys.executable, "-P", "-m", "controller", "--home", str(place.home), "--domain", place.domain,
         "--public-host", host, "--public-port", str(place.port), "--ca", str(place.home / "authority" / "ca.pem"),
+        *console,
     ]  # fmt: skip
 
 

@@ -3,12 +3,19 @@
     serving  `podgate serve`, `gateway`, `controller`: run Podgate itself
     demo     `podgate demo`: all of it in a throw-away home
     status   is it running, and what runs
+    login    `podgate login`, `logout`, `whoami`; logins: the tokens that are kept; passwords: how they are asked for
+    people   `podgate user …`, `podgate group …`: who there is; tokens: `podgate token …`, for programs
     pods     `podgate pod …`: create, list, show, start, stop, restart, delete, logs, events
+    endpoints  `podgate pod access`, `give`: who may use a pod at all, and whose it is; levels: the levels there are
+    sharing  `podgate share`, `unshare`: who holds what on a pod
+    audit    who did what, and who was refused
+    certificates  `podgate certificate issue`: signing in without a password
     connect  open the fitting client for a pod, or print the command line that does
     cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust
     bench    `podgate bench …`: measure it beside its peers, or an own pod
-    client   how all of them reach the controller
+    client   how all of them reach the controller; suggestions: what a misspelt name may have meant
+    measures durations, sizes, times and networks as people write them
     output   what goes to standard output (answers) and standard error (talk, progress, errors)
 
 Every command leaves with 0 (done), 1 (failed), 2 (wrong usage) or 130 (interrupted).
@@ -21,7 +28,22 @@ from typing import Annotated
 import typer
 
 from podgate import __version__
-from podgate.cli import bench, ca, connect, cypher, demo, pods, serving, status
+from podgate.cli import (
+    audit,
+    bench,
+    ca,
+    certificates,
+    connect,
+    cypher,
+    demo,
+    login,
+    people,
+    pods,
+    serving,
+    sharing,
+    status,
+    tokens,
+)
 from podgate.cli.failure import Failure
 from podgate.cli.output import EXIT_CODES, talk
 
@@ -33,7 +55,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("status", epilog=EXIT_CODES)(status.status)
+app.command("login", epilog=EXIT_CODES)(login.login)
+app.command("logout", epilog=EXIT_CODES)(login.logout)
+app.command("whoami", epilog=EXIT_CODES)(login.whoami)
 app.add_typer(pods.app, name="pod")
+app.command("share", epilog=EXIT_CODES)(sharing.share)
+app.command("unshare", epilog=EXIT_CODES)(sharing.unshare)
+app.add_typer(people.users, name="user")
+app.add_typer(people.groups, name="group")
+app.add_typer(tokens.app, name="token")
+app.add_typer(certificates.app, name="certificate")
+app.command("audit", epilog=EXIT_CODES)(audit.audit)
 app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")

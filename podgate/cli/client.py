@@ -1,6 +1,7 @@
 """How the command line reaches the controller: over its unix socket, or over TLS where PODGATE_URL says so."""
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from podgate.cli.failure import Failure
+from podgate.cli.logins import Credential, read_login
 from podgate.settings import default_home
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -68,10 +70,15 @@ class Target:
     @classmethod
     def from_environment(cls) -> "Target":
         """Read PODGATE_HOME and PODGATE_URL. Raises Failure."""
-        url = os.environ.get("PODGATE_URL", "").rstrip("/")
+        url = os.environ.get("PODGATE_URL", "")
         if url and not url.startswith("https://"):
             raise Failure(f"PODGATE_URL is {url!r}; it must begin with https://, or be unset for the local socket")
-        return cls(default_home(), url)
+        return cls(default_home(), url.rstrip("/"))
+
+    @property
+    def where(self) -> str:
+        """The address or the home: what its login is kept by."""
+        return self.url or str(self.home)
 
     @property
     def api_socket(self) -> Path:
@@ -85,20 +92,26 @@ class Target:
         return Path(given).absolute() if given else self.home / "authority" / "ca.pem"
 
     def token(self) -> str:
-        """Read the token: PODGATE_TOKEN, else the home's admin.token. Raises Failure."""
-        given = os.environ.get("PODGATE_TOKEN")
-        if given:
-            return given.strip()
+        """Give the token to call with, see `credential`. Raises Failure."""
+        return self.credential().token
+
+    def credential(self) -> Credential:
+        """Find what to call with: PODGATE_TOKEN, else the login that is kept, else admin.token. Raises Failure."""
+        cure = "the controller does not know this token; set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+        if given := os.environ.get("PODGATE_TOKEN"):
+            return Credential(given.strip(), "PODGATE_TOKEN", cure)
+        if login := read_login(self.where):
+            return login.credential
         path = self.home / "admin.token"
         try:
-            return path.read_text().strip()
+            return Credential(path.read_text().strip(), str(path), cure)
         except FileNotFoundError:
             if not self.url and not self.api_socket.exists():
                 raise self.not_running() from None
-            cure = "set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+            cure = "sign in with: podgate login; or set PODGATE_TOKEN, or PODGATE_HOME to the right home"
             raise NotRunning(f"there is no token at {path}; {cure}") from None
         except OSError as error:
-            cure = "run this as the user who runs Podgate, or set PODGATE_TOKEN"
+            cure = "sign in with: podgate login; or run this as the user who runs Podgate, or set PODGATE_TOKEN"
             raise Failure(f"cannot read the token at {path}: {error.strerror}; {cure}") from None
 
     def not_running(self) -> NotRunning:
@@ -138,9 +151,11 @@ class Target:
 class Client:
     """The controller's API. Every call raises Failure with a sentence for people; Refused if there was an answer."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, credential: Credential | None = None) -> None:
         self.target = target
-        self._token = target.token()
+        self.credential = target.credential() if credential is None else credential
+        if not re.fullmatch(r"[!-~]*", self.credential.token):  # an HTTP library would show it in its error
+            raise Failure(f"what {self.credential.source} holds is no token; expected one line without spaces")
 
     def get(self, *path: str, extra_time: float = 0, **parameters: str | float) -> Document:
         """Ask for something."""
@@ -150,9 +165,17 @@ class Client:
         """Make or do something."""
         return self._call("POST", path, {}, body, 0)
 
-    def delete(self, *path: str) -> Document:
+    def put(self, *path: str, body: Mapping[str, object] | None = None) -> Document:
+        """See that something is as told."""
+        return self._call("PUT", path, {}, body, 0)
+
+    def patch(self, *path: str, body: Mapping[str, object]) -> Document:
+        """Change what is told, and leave the rest."""
+        return self._call("PATCH", path, {}, body, 0)
+
+    def delete(self, *path: str, **parameters: str) -> Document:
         """Remove something."""
-        return self._call("DELETE", path, {}, None, 0)
+        return self._call("DELETE", path, parameters, None, 0)
 
     @contextmanager
     def lines(self, *path: str, **parameters: str | float) -> Iterator[Iterator[str]]:
@@ -165,7 +188,7 @@ class Client:
         ):
             if response.is_error:
                 response.read()
-                raise refusal(response)
+                raise refusal(response, self.credential)
             yield response.iter_lines()
 
     def _call(
@@ -180,7 +203,7 @@ class Client:
         with self._explained(), self._opened() as http:
             response = http.request(method, _joined(path), params=parameters, json=body, timeout=timeout)
         if response.is_error:
-            raise refusal(response)
+            raise refusal(response, self.credential)
         if response.status_code == httpx.codes.NO_CONTENT:
             return {}
         try:
@@ -192,9 +215,10 @@ class Client:
         return document
 
     def _opened(self) -> httpx.Client:
+        token = self.credential.token
         return httpx.Client(
             base_url=f"{self.target.url or 'http://podgate'}/v1",
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             transport=self.target.transport(),
         )
 
@@ -218,7 +242,7 @@ class Client:
         return self.target.not_running()
 
 
-def refusal(response: httpx.Response) -> Refused:
+def refusal(response: httpx.Response, credential: Credential) -> Refused:
     """Turn an answer that is an error into a sentence."""
     try:
         problem = response.json()
@@ -228,8 +252,8 @@ def refusal(response: httpx.Response) -> Refused:
         detail, fields = "", []
     status = response.status_code
     unsaid = [field for field in fields if field not in detail]
-    if status == httpx.codes.UNAUTHORIZED:
-        text = "the controller does not know this token; set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+    if status == httpx.codes.UNAUTHORIZED and credential.cure:
+        text = credential.cure
     elif status == httpx.codes.UNPROCESSABLE_ENTITY and unsaid:
         text = f"{detail or 'the request is not valid'}: {'; '.join(unsaid)}"
     else:

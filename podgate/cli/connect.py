@@ -118,8 +118,7 @@ def _postgres(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
         "sslmode": "verify-full",
         "sslrootcert": str(ca),
     }
-    conninfo = " ".join(f"{key}={_conninfo_value(value)}" for key, value in facts.items() if value)
-    return Opening((_psql(), conninfo), uri, {"PGPASSWORD": credential["password"]})
+    return Opening((_psql(), conninfo(facts)), uri, {"PGPASSWORD": credential["password"]})
 
 
 def _bolt(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
@@ -165,14 +164,21 @@ def _address(pod: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _credential(pod: Mapping[str, Any], role: str) -> Mapping[str, str]:
-    credentials: Mapping[str, Mapping[str, str]] = pod["credentials"]
+    credentials: Mapping[str, Mapping[str, str]] | None = pod.get("credentials")
+    if credentials is None:  # they are told to its owner alone
+        cure = "use your own name and a token as the password, see: podgate token create --help"
+        raise Failure(f"only {pod['owner']} may see the credentials of {pod['name']}; {cure}")
     if role not in credentials:
         raise Failure(f"{pod['name']} has no credentials for {role}; use --as {' or '.join(credentials) or 'none'}")
     return credentials[role]
 
 
+def conninfo(facts: Mapping[str, str]) -> str:
+    """Write a libpq connection string (PostgreSQL documentation, 32.1.1.1) of what is told."""
+    return " ".join(f"{name}={_conninfo_value(value)}" for name, value in facts.items() if value)
+
+
 def _conninfo_value(value: str) -> str:
-    """Quote a value for a libpq connection string (PostgreSQL documentation, 32.1.1.1)."""
     if re.fullmatch(r"[^\s'\\]+", value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

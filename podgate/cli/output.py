@@ -35,6 +35,19 @@ def answer_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
+def report(document: object, sentence: str, as_json: bool) -> None:
+    """Tell what was done: a document for programs, a sentence for people."""
+    if as_json:
+        answer_json(document)
+    else:
+        talk(sentence)
+
+
+def visible(value: object) -> str:
+    """Give a text that strangers may have written as a line of its own: nothing in it moves the cursor."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
+
+
 def talk(text: str) -> None:
     """Tell a person something that is not the answer."""
     typer.echo(text, err=True)

@@ -1,6 +1,5 @@
 """`podgate pod …`: everything that is done to a pod."""
 
-import difflib
 import json
 import os
 import sys
@@ -11,14 +10,19 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from podgate.cli import endpoints
 from podgate.cli.client import Client, Document, Refused, Target
 from podgate.cli.failure import Failure
+from podgate.cli.levels import Access
 from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, answer_table, progress, talk
+from podgate.cli.suggestions import Named, suggesting
 
 app = typer.Typer(help="Make, watch, start, stop and remove pods.", no_args_is_help=True)
+app.command("access", epilog=EXIT_CODES)(endpoints.access)
+app.command("give", epilog=EXIT_CODES)(endpoints.give)
 
 GLANCE = 2.0  # seconds one waiting call is held open; between two, the spinner learns the phase
-
+TEMPLATES = ("postgres", "graph", "web")  # what a shell proposes; the controller knows what there is
 
 _Answer = TypeVar("_Answer")
 
@@ -30,10 +34,12 @@ Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long
 @app.command(epilog=EXIT_CODES)
 def create(
     name: Annotated[str, typer.Argument(help="3 to 40 characters: lower-case letters, digits, single '-'.")],
-    template: Annotated[str, typer.Option(help="What to run: postgres, graph, web.")],
+    template: Annotated[
+        str, typer.Option(help="What to run: postgres, graph, web.", autocompletion=lambda: list(TEMPLATES))
+    ],
     access: Annotated[
-        str, typer.Option(help="The least level a caller needs: public, read, write, manage, owner.")
-    ] = "owner",
+        Access, typer.Option(help="The least level a caller needs; change it later with: podgate pod access.")
+    ] = Access.OWNER,
     parameter: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A template's parameter.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An environment variable.")] = None,
     directory: Annotated[Path | None, typer.Option(help="web: the static site to serve.")] = None,
@@ -72,7 +78,7 @@ def list_pods(as_json: Json = False) -> None:
     elif not found["pods"]:
         talk("There are no pods yet; make one: podgate pod create mydb --template postgres")
     else:
-        columns = ("NAME", "TEMPLATE", "PHASE", "ACCESS", "ROUTED", "ADDRESS", "MESSAGE")
+        columns = ("NAME", "TEMPLATE", "OWNER", "PHASE", "ACCESS", "ROUTED", "ADDRESS", "MESSAGE")
         answer_table(columns, [_row(pod) for pod in found["pods"]])
 
 
@@ -160,15 +166,7 @@ def find(client: Client, name: str) -> Document:
 
 def with_suggestion(client: Client, name: str, call: Callable[[], _Answer]) -> _Answer:
     """Make a call about a pod; if there is no such pod, tell which names are close."""
-    try:
-        return call()
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        names = [pod["name"] for pod in client.get("pods")["pods"]]
-    close = difflib.get_close_matches(name, names)
-    cure = f"did you mean {' or '.join(close)}?" if close else "see: podgate pod list"
-    raise Failure(f"there is no pod {name!r}; {cure}")
+    return suggesting(client, call, Named("pod", name))
 
 
 def wait_until(client: Client, name: str, until: str, timeout: float) -> Document:
@@ -235,18 +233,24 @@ def tell(pod: Document, as_json: bool) -> None:
     answer(
         f"{pod['name']} ({pod['template']}) is {pod['phase']}{routed if pod['phase'] == 'available' else ''}{message}"
     )
+    answer(f"  owned by {pod['owner']}")
     for endpoint in pod["endpoints"]:
         name = f" {endpoint['name']}" if endpoint["name"] else ""
-        answer(f"  {endpoint['protocol']}{name}: {endpoint['host']}:{endpoint['port']}, access {endpoint['access']}")
-    credentials = (pod["credentials"] or {}).items()
+        rules = "".join(f", {rule}" for rule in (f"access {endpoint['access']}", *endpoints.rules_of(endpoint)))
+        answer(f"  {endpoint['protocol']}{name}: {endpoint['host']}:{endpoint['port']}{rules}")
+    credentials = (pod.get("credentials") or {}).items()  # told to its owner alone
     ways = {level: f"user {each['user']}, password {each['password']}" for level, each in credentials}
-    for name, way in (ways | (pod["uris"] or {})).items():  # a URI holds its level's user and password
+    for name, way in (ways | (pod.get("uris") or {})).items():  # a URI holds its level's user and password
         answer(f"  {name}: {way}")
-    if pod["access"] == "public":
+    access = endpoints.access_of(pod)
+    if access == Access.PUBLIC:
         answer(f"  connect with: podgate connect {pod['name']}")
+    elif access == Access.OWNER:
+        cure = f"podgate pod access {pod['name']} read, then podgate share {pod['name']} --with USER"
+        talk(f"Only its owner can connect; to let others in: {cure}")
     else:
-        cure = f"make an open one: podgate pod create NAME --template {pod['template']} --access public"
-        talk(f"Nobody can connect to it yet, since signing in is not built and its access is {pod['access']}; {cure}")
+        cure = f"podgate share {pod['name']} --with USER --level {access}"
+        talk(f"Whoever holds {access} on it can connect; to let others in: {cure}")
 
 
 def _ask_for(name: str, action: str, until: str, timeout: float, as_json: bool) -> None:
@@ -263,4 +267,13 @@ def _ask_for(name: str, action: str, until: str, timeout: float, as_json: bool) 
 def _row(pod: Document) -> tuple[object, ...]:
     addresses = " ".join(f"{endpoint['host']}:{endpoint['port']}" for endpoint in pod["endpoints"])
     routed = "yes" if pod["routed"] else "no"
-    return (pod["name"], pod["template"], pod["phase"], pod["access"], routed, addresses, pod["message"])
+    return (
+        pod["name"],
+        pod["template"],
+        pod["owner"],
+        pod["phase"],
+        endpoints.access_of(pod),
+        routed,
+        addresses,
+        pod["message"],
+    )

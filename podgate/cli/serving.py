@@ -22,6 +22,10 @@ Drain = Annotated[float, typer.Option("--drain", min=0, help="Seconds open links
 PublicPort = Annotated[
     int | None, typer.Option("--public-port", help="The port people use, if a balancer changes it.", min=1, max=65535)
 ]
+ConsoleHost = Annotated[
+    str,
+    typer.Option("--console-host", help="Where people sign in; not below the pods' domain. [default: podgate.REST]"),
+]
 Certificate = Annotated[
     Path | None, typer.Option("--certificate", help="PEM, the leaf first. [default: signed by the local authority]")
 ]
@@ -37,11 +41,17 @@ def serve(
     workers: Workers = CORES,
     drain: Drain = 30.0,
     public_port: PublicPort = None,
+    console_host: ConsoleHost = "",
+    certificate: Certificate = None,
+    key: Key = None,
 ) -> None:
     """Run all of Podgate on this machine: the gateway on one TLS port, and the controller that launches pods."""
     from podgate import serving
 
-    serving.serve(serving.Place(_home(home), domain, listen, http_listen, workers, drain, public_port))
+    place = serving.Place(
+        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host
+    )
+    serving.serve(place)
 
 
 def gateway(
@@ -55,11 +65,14 @@ def gateway(
     public_port: PublicPort = None,
     certificate: Certificate = None,
     key: Key = None,
+    console_host: ConsoleHost = "",
 ) -> None:
     """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
     from podgate import serving
 
-    place = serving.Place(_home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key)
+    place = serving.Place(
+        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host
+    )
     serving.gateway(place, routes)
 
 
@@ -67,11 +80,12 @@ def controller(
     home: Home = None,
     domain: Domain = DEFAULT_DOMAIN,
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
+    console_host: ConsoleHost = "",
 ) -> None:
     """Run the controller alone: it launches pods and feeds gateways that follow it."""
     from podgate import serving
 
-    serving.controller(serving.Place(_home(home), domain, listen, None, 1, 0.0, None))
+    serving.controller(serving.Place(_home(home), domain, listen, None, 1, 0.0, None, console_host=console_host))
 
 
 def _home(given: Path | None) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from podgate.cli import main
 from tests.podgate.cli.controller import TOKEN, Controller
 from tests.podgate.cli.outcome import Outcome
+from tests.podgate.cli.real import Real, running_controller
 
 Run = Callable[..., Outcome]
 
@@ -19,6 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PODGATE_URL", "PODGATE_TOKEN", "PODGATE_CA", "NEO4J_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PODGATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "run").mkdir()
     (tmp_path / "admin.token").write_text(f"{TOKEN}\n")
     return tmp_path
@@ -27,6 +29,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def controller(home: Path) -> Iterator[Controller]:
     with Controller(home / "run" / "api.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def real(home: Path) -> Iterator[Real]:
+    """A real controller, which the command line calls as its administrator."""
+    with running_controller(home) as running:
         yield running
 
 

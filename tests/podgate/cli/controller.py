@@ -4,10 +4,13 @@ import json
 import socketserver
 import ssl
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from certs.authority import Authority
 
 TOKEN = "the-admin-token"
 SINCE = "2026-11-21T09:00:00.000Z"
@@ -17,7 +20,7 @@ Answer = tuple[int, Any]
 
 def pod(name: str, template: str = "postgres", protocol: str = "postgres", **changes: Any) -> dict[str, Any]:
     """A pod as the API tells of it."""
-    host = f"{name}.pods.localhost"
+    host, access = f"{name}.pods.localhost", changes.get("access", "owner")
     uris = {
         "postgres": {
             "owner": f"postgresql://owner:o%40%20w@{host}:8443/{name}?sslmode=verify-full&hostaddr=127.0.0.7",
@@ -44,7 +47,7 @@ def pod(name: str, template: str = "postgres", protocol: str = "postgres", **cha
         "restarts": 0,
         "created_at": SINCE,
         "routed": True,
-        "endpoints": [{"name": "", "host": host, "port": 8443, "protocol": protocol, "access": "owner"}],
+        "endpoints": [{"name": "", "host": host, "port": 8443, "protocol": protocol, "access": access}],
         "credentials": credentials.get(protocol, {}),
         "uris": uris[protocol],
         **changes,
@@ -60,6 +63,15 @@ def gateway(current: bool) -> dict[str, Any]:
 def problem(status: int, detail: str, **fields: str) -> Answer:
     errors = [{"field": name, "reason": reason} for name, reason in fields.items()]
     return status, {"type": "about:blank", "title": "Wrong", "status": status, "detail": detail, "errors": errors}
+
+
+def server_side(authority: Authority, *hosts: str) -> ssl.SSLContext:
+    leaf = authority.issue(hosts, datetime.now(UTC))
+    pair = authority.path.with_name("pair.pem")
+    pair.write_bytes(leaf.key_pem + leaf.chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+    return context
 
 
 class Controller:
@@ -136,6 +148,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def do_PATCH(self) -> None:
         self._answer()
 
     def do_DELETE(self) -> None:

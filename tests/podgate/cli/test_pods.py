@@ -65,13 +65,15 @@ def test_ctrl_c_while_waiting_tells_that_the_pod_goes_on(controller: Controller)
     assert (creating.returncode, err) == (130, f"mydb goes on by itself; {look}; {remove}\n")
 
 
-def test_who_makes_a_pod_that_is_not_public_learns_that_nobody_can_connect(run: Run, controller: Controller) -> None:
+def test_who_makes_a_pod_that_is_not_public_learns_who_can_connect(run: Run, controller: Controller) -> None:
     told = ("pod", "create", "mydb", "--template", "web", "--no-wait")
-    closed, opened = run(*told), run(*told, "--access", "public")
-    assert "Nobody can connect to it yet" in closed.err
-    assert "podgate pod create NAME --template web --access public" in closed.err
-    assert "podgate connect" not in closed.out
-    assert (opened.err, "podgate connect mydb" in opened.out) == ("", True)
+    owners, readers, everyones = run(*told), run(*told, "--access", "read"), run(*told, "--access", "public")
+    cure = "podgate pod access mydb read, then podgate share mydb --with USER"
+    assert owners.err == f"Only its owner can connect; to let others in: {cure}\n"
+    cure = "podgate share mydb --with USER --level read"
+    assert readers.err == f"Whoever holds read on it can connect; to let others in: {cure}\n"
+    assert "podgate connect" not in owners.out + readers.out
+    assert (everyones.err, "podgate connect mydb" in everyones.out) == ("", True)
     assert run(*told, "--json").err == ""
 
 
@@ -136,11 +138,12 @@ def test_pods_are_listed(run: Run, controller: Controller) -> None:
     assert (outcome.code, outcome.out) == (0, "")
     assert "podgate pod create mydb" in outcome.err
     controller.add(
-        pod("mydb"), pod("my-web", "web", "http", phase="failed", routed=False, message="exit status 1 [odd]")
+        pod("mydb", owner="alice"),
+        pod("my-web", "web", "http", phase="failed", routed=False, message="exit status 1 [odd]"),
     )
     lines = [line.split() for line in run("pod", "list").out.splitlines()]
-    assert lines[0] == ["NAME", "TEMPLATE", "PHASE", "ACCESS", "ROUTED", "ADDRESS", "MESSAGE"]
-    assert lines[1] == ["mydb", "postgres", "available", "owner", "yes", "mydb.pods.localhost:8443"]
+    assert lines[0] == ["NAME", "TEMPLATE", "OWNER", "PHASE", "ACCESS", "ROUTED", "ADDRESS", "MESSAGE"]
+    assert lines[1] == ["mydb", "postgres", "alice", "available", "owner", "yes", "mydb.pods.localhost:8443"]
     assert lines[2][-4:] == ["exit", "status", "1", "[odd]"]
     assert [found["name"] for found in run("pod", "list", "--json").json()["pods"]] == ["mydb", "my-web"]
 
@@ -149,7 +152,8 @@ def test_a_pod_is_shown_with_all_that_is_needed_to_use_it(run: Run, controller: 
     controller.add(pod("mydb", message="two restarts"))
     outcome = run("pod", "show", "mydb")
     assert outcome.out.splitlines()[0] == "mydb (postgres) is available, routed: two restarts"
-    assert "  postgres: mydb.pods.localhost:8443, access owner" in outcome.out
+    assert "  owned by admin\n" in outcome.out
+    assert "  postgres: mydb.pods.localhost:8443, access owner\n" in outcome.out
     assert outcome.out.count("  owner:") == 1
     assert "  read: postgresql://reader:r@mydb.pods.localhost:8443/mydb?sslmode=verify-full\n" in outcome.out
     assert run("pod", "show", "mydb", "--json").json() == controller.pods["mydb"]
@@ -159,7 +163,17 @@ def test_a_pod_may_have_named_endpoints_and_no_credentials(run: Run, controller:
     endpoint = {"name": "ui", "host": "g--ui.x", "port": 443, "protocol": "http", "access": "public"}
     controller.add(pod("graph", endpoints=[endpoint], credentials=None, uris=None, phase="stopped"))
     out = run("pod", "show", "graph").out
-    assert out.startswith("graph (postgres) is stopped\n  http ui: g--ui.x:443, access public\n")
+    assert out.startswith("graph (postgres) is stopped\n  owned by admin\n  http ui: g--ui.x:443, access public\n")
+
+
+def test_an_endpoints_rules_are_shown(run: Run, controller: Controller) -> None:
+    web = {"cors": ["https://a.example"], "largest_body": 1024, "rate": 2.5, "burst": 0, "idle_timeout": 0.0}
+    strict = {"ip_allow": ["10.0.0.0/8", "::1/128"], "certificates": True, "web": web}
+    endpoint = {"name": "", "host": "site.x", "port": 443, "protocol": "http", "access": "read", **strict}
+    controller.add(pod("site", endpoints=[endpoint]))
+    rules = "only from 10.0.0.0/8, ::1/128, asks for client certificates, scripts of https://a.example"
+    limits = "bodies of at most 1024 bytes, 2.5 requests a second"
+    assert f"  http: site.x:443, access read, {rules}, {limits}\n" in run("pod", "show", "site").out
 
 
 @pytest.mark.parametrize(

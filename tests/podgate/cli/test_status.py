@@ -2,10 +2,8 @@
 
 import os
 import socket
-import ssl
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,18 +12,9 @@ import podgate
 from certs.authority import Authority
 from podgate.cli import client
 from tests.podgate.cli.conftest import Run
-from tests.podgate.cli.controller import TOKEN, Answer, Controller, gateway, problem
+from tests.podgate.cli.controller import TOKEN, Answer, Controller, gateway, problem, server_side
 
 NOT_RUNNING = "Podgate is not running (home {home}); start it with: podgate serve"
-
-
-def server_side(authority: Authority, *hosts: str) -> ssl.SSLContext:
-    leaf = authority.issue(hosts, datetime.now(UTC))
-    pair = authority.path.with_name("pair.pem")
-    pair.write_bytes(leaf.key_pem + leaf.chain_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair)
-    return context
 
 
 def test_what_runs_is_told(run: Run, controller: Controller) -> None:
@@ -126,9 +115,10 @@ def test_tokens_come_from_the_environment_or_the_home(
     cure = "set PODGATE_TOKEN, or PODGATE_HOME to the right home"
     assert run("status").failed_with(f"the controller does not know this token; {cure}")
     token.unlink()
+    cure = "sign in with: podgate login; or set PODGATE_TOKEN, or PODGATE_HOME to the right home"
     assert run("status").failed_with(f"there is no token at {token}; {cure}")
     token.mkdir()
-    cure = "run this as the user who runs Podgate, or set PODGATE_TOKEN"
+    cure = "sign in with: podgate login; or run this as the user who runs Podgate, or set PODGATE_TOKEN"
     assert run("status").failed_with(f"cannot read the token at {token}: Is a directory; {cure}")
     monkeypatch.setenv("PODGATE_TOKEN", TOKEN)
     assert run("status").code == 0
@@ -227,6 +217,12 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version").out == f"podgate {podgate.__version__}\n"
 
 
-def test_help_tells_the_exit_codes(run: Run) -> None:
-    for command in ((), ("status",), ("pod", "create"), ("connect",), ("ca", "trust"), ("cypher",)):
-        assert "0 done, 1 failed, 2 wrong usage" in " ".join(run(*command, "--help").out.split())
+@pytest.mark.parametrize(
+    "command",
+    [
+        "", "status", "pod create", "pod access", "connect", "ca trust", "cypher", "login", "share", "unshare", "audit",
+        "user add", "group join", "token create", "certificate issue",
+    ],
+)  # fmt: skip
+def test_help_tells_the_exit_codes(run: Run, command: str) -> None:
+    assert "0 done, 1 failed, 2 wrong usage" in " ".join(run(*command.split(), "--help").out.split())
