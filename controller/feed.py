@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import trio
@@ -72,6 +72,10 @@ class Feed:
 
     def __len__(self) -> int:
         return len(self._changed_at)
+
+    def routes(self) -> Iterator[Route]:
+        """Give the routes published now."""
+        return (route for routes in self._routes.values() for route in routes)
 
     def put(self, key: str, routes: tuple[Route, ...]) -> None:
         """Publish the routes of `key` in place of those it had."""

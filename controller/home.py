@@ -10,6 +10,7 @@ from pathlib import Path
 
 from controller.names import hash_of, new_secret
 from controller.store.store import Store
+from controller.tokens import PREFIX as TOKEN_PREFIX
 
 TOKENS = {"admin": "admin.token", "gateway": "gateway.token"}  # scope: file
 SHORTEST_TOKEN = 20  # characters, of one that somebody put there by hand
@@ -68,7 +69,7 @@ def _token(path: Path) -> str:
         try:
             return _read(path)
         except FileNotFoundError:
-            token = new_secret()
+            token = TOKEN_PREFIX + new_secret()  # by which gateways know it as ours, and keep it from pods
             _write(path, token)
             log.info("tokens: wrote %s", path.name)
             return token

@@ -50,6 +50,7 @@ class EndpointSettings:
     ip_allow: tuple[Network, ...] = ()
     certificates: bool = False
     web: WebRules = NO_RULES
+    hosts: tuple[str, ...] = ()  # by which it is reached too, outside the pods' domain
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from controller.model import Phase, Pod, Want
@@ -42,7 +43,12 @@ class Difference(NamedTuple):
 
 def routes_of(pod: Pod, seen: Observed | None, endpoints: Iterable[TemplateEndpoint], domain: str) -> tuple[Route, ...]:
     """Give the routes of a pod: one for each endpoint, whether it can be used now or not."""
-    return tuple(_route(pod, seen, endpoint, domain) for endpoint in endpoints)
+    routes: list[Route] = []
+    for endpoint in endpoints:
+        route = _route(pod, seen, endpoint, domain)
+        hosts = pod.settings_of(endpoint.name).hosts
+        routes += [route, *(replace(route, host=host) for host in hosts)]
+    return tuple(routes)
 
 
 def api_route(socket: str, domain: str) -> Route:

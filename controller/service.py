@@ -87,6 +87,8 @@ def _open_console(control: Control, serving: trio.Nursery) -> None:
         log.warning("console: %s leaves no name for it; choose one with --console-host", settings.domain)
         return
     listener = listen(settings.console_socket)
-    serving.start_soon(serve, create_console(control), listener, control.ending, most_strangers())
+    console = create_console(control)
+    serving.start_soon(console.tend)
+    serving.start_soon(serve, console, listener, control.ending, most_strangers())
     control.feed.put(CONSOLE_NAME, (console_route(str(settings.console_socket), settings.console_host),))
     log.info("console: %s", settings.console_url)

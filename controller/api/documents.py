@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from controller.model import EndpointSettings
 from router.access import AccessLevel
-from router.hostname import LONGEST_HOST, check_pod_name
+from router.hostname import LONGEST_HOST, check_pod_name, normalise
 from router.model import MOST_NETWORKS, parse_network, parse_web_rules
 
 MOST_ENV = 200
@@ -18,6 +18,7 @@ MOST_PARAMETERS = 50
 LONGEST_VALUE = 32 * 1024  # characters
 MOST_ENDPOINTS = 50
 MOST_ORIGINS = 100
+MOST_HOSTS = 16  # of one endpoint
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -38,6 +39,14 @@ class EndpointChange(Document):
     ip_allow: Annotated[list[ShortText], Field(max_length=MOST_NETWORKS)] = []
     certificates: bool = False
     web: Annotated[dict[ShortText, Any], Field(max_length=20)] = {}
+    hosts: Annotated[
+        list[Annotated[str, StringConstraints(max_length=LONGEST_HOST)]], Field(max_length=MOST_HOSTS)
+    ] = []
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: list[str]) -> list[str]:
+        return [normalise(host) for host in hosts]
 
     @field_validator("access")
     @classmethod
@@ -66,6 +75,8 @@ class EndpointChange(Document):
             settings = replace(settings, ip_allow=tuple(parse_network(network) for network in self.ip_allow))
         if "certificates" in told:
             settings = replace(settings, certificates=self.certificates)
+        if "hosts" in told:
+            settings = replace(settings, hosts=tuple(dict.fromkeys(self.hosts)))
         return replace(settings, web=parse_web_rules(self.web)) if "web" in told else settings
 
 
@@ -129,6 +140,7 @@ class EndpointDocument(BaseModel):
     ip_allow: list[str]
     certificates: bool
     web: dict[str, Any]
+    hosts: list[str]
 
 
 class CredentialDocument(BaseModel):

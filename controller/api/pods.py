@@ -208,6 +208,8 @@ def _new_pod(control: Control, new: NewPod, caller: Caller) -> Pod:
 
 def _new_endpoint(template: Template, name: str, change: EndpointChange) -> tuple[str, EndpointSettings]:
     try:
+        if change.hosts:
+            raise InvalidEndpoint("hosts", "an administrator can give them when the pod is there")
         return endpoint_settings(template, EndpointSettings(), name, change)
     except InvalidEndpoint as error:
         field = f"endpoints.{name}{f'.{error.field}' if error.field else ''}"
@@ -286,6 +288,7 @@ def endpoint_document(control: Control, pod: Pod, endpoint: TemplateEndpoint) ->
         ip_allow=[str(network) for network in settings.ip_allow],
         certificates=settings.certificates,
         web=settings.web.to_document(),
+        hosts=list(settings.hosts),
     )
 
 

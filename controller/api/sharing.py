@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter
 
-from controller.api.access import Called, check, see, too_low
+from controller.api.access import Called, check, need_admin, see, too_low
 from controller.api.documents import EndpointChange, EndpointDocument, timestamp
 from controller.api.endpoints import DEFAULT, InvalidEndpoint, endpoint_settings
 from controller.api.identity import (
@@ -20,6 +20,7 @@ from controller.api.identity import (
 from controller.api.pods import endpoint_document
 from controller.api.problems import Problem
 from controller.control import Control
+from controller.hosts import check_free
 from controller.identity import Caller, Entry
 from controller.model import Link, Pod
 from controller.sharing import Held
@@ -115,6 +116,9 @@ def _endpoints(router: APIRouter, control: Control) -> None:
                 raise Problem(
                     422, f"the request is not valid: {error.field}: {error}", [(error.field, str(error))]
                 ) from error
+            if set(settings.hosts) - set(pod.settings_of(known).hosts):
+                need_admin(caller)
+                check_free(settings.hosts, pod, known, control.pods, control.settings)
             after = replace(pod, endpoints={**pod.endpoints, known: settings})
             _check_opening(caller, pod, after, known)
             detail = (

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from controller.control import Control
-from controller.feed import Feed
 from controller.model import Pod
 from router.access import Action, Principal, level_of, may
 from router.model import Protocol, Route
@@ -57,9 +56,5 @@ class Doors:
     def _published(self) -> RouteTable:
         feed = self._control.feed
         if feed.version != self._version:
-            self._table, self._version = RouteTable(_routes(feed)), feed.version
+            self._table, self._version = RouteTable(feed.routes()), feed.version
         return self._table
-
-
-def _routes(feed: Feed) -> list[Route]:
-    return [route for routes in feed._routes.values() for route in routes]

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from controller.console.destination import BadDestination, Destination, read_destination, read_host
 from controller.console.entering import enter, sign_in_page
+from controller.console.forms import check_sender
 from controller.console.site import LINK, OIDC, SESSION, Browser, Site, see_other
 from controller.identity import Person, Throttled
 
@@ -64,6 +65,7 @@ class Signing:
         """End the sign-in, and with it all its sessions at pods."""
         site, browser = self._site, self._site.browser(request)
         form: Mapping[str, str] = {}
+        check_sender(request.headers, site.origin)  # also of one who seems not to be signed in: cookies are dropped
         if browser.sign_in is not None:
             form = await site.form(request, browser)
             await site.people.end_session(browser.sign_in.id, browser.by)

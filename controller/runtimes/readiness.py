@@ -111,7 +111,8 @@ async def _ask_bolt(stream: trio.SocketStream, check: Check) -> bool:
 
 
 async def _ask_http(stream: trio.SocketStream, check: Check) -> bool:
-    question = f"GET {check.path or '/'} HTTP/1.1\r\nHost: {check.address}\r\nConnection: close\r\n\r\n"
+    host = "localhost" if str(check.address).startswith("unix:") else check.address
+    question = f"GET {check.path or '/'} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     await stream.send_all(question.encode())
     head = _HTTP_HEAD.match(await _receive(stream, lambda seen: len(seen) >= 12))
     return head is not None and (not check.path or head[1].startswith(b"2"))

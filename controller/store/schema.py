@@ -102,6 +102,7 @@ endpoints = Table(
     Column("ip_allow", JSON, nullable=False),
     Column("certificates", Boolean, nullable=False),
     Column("web", JSON, nullable=False),
+    Column("hosts", JSON, nullable=False),
 )
 
 # People, and what proves who they are. It goes with the user.

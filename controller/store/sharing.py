@@ -57,6 +57,7 @@ def _values(settings: EndpointSettings) -> dict[str, object]:
         "ip_allow": [str(network) for network in settings.ip_allow],
         "certificates": settings.certificates,
         "web": settings.web.to_document(),
+        "hosts": list(settings.hosts),
     }
 
 
@@ -66,4 +67,5 @@ def _settings(row: Row[tuple[object, ...]]) -> EndpointSettings:
         tuple(parse_network(network) for network in row.ip_allow),
         row.certificates,
         parse_web_rules(row.web),
+        tuple(row.hosts),
     )

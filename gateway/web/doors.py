@@ -34,8 +34,9 @@ def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, now: f
         return refuse(head, Refusal(Reason.NO_SUCH_PAGE, f"{path} is for opening with a browser"))
     asked = {key: values[0] for key, values in parse_qs(query, max_num_fields=10, errors="replace").items()}
     if name == "sign-out":
-        forget = cookies.set_cookie(cookies.SESSION, "", 0)
-        return see_other(visit.url(visit.console, f"/sign-out?host={visit.host}"), "signs out", [forget], head)
+        is_own_wish = head.values(b"sec-fetch-site") in ([], [b"none"], [b"same-origin"])
+        forget = [cookies.set_cookie(cookies.SESSION, "", 0)] if is_own_wish else []  # else the sign-out page asks
+        return see_other(visit.url(visit.console, f"/sign-out?host={visit.host}"), "signs out", forget, head)
     back = asked.get("path", "/")
     if name == "begin":
         more = {"via": "link"} if asked.get("via") == "link" else {}

@@ -4,6 +4,8 @@ The order is that of what may be told to whom: first what concerns the connectio
 who may use a pod learn what it is doing.
 """
 
+import re
+
 from gateway.errors import Reason, Refusal
 from gateway.proof import TOKEN_PREFIX, by_token
 from gateway.web.answers import (
@@ -17,7 +19,7 @@ from gateway.web.answers import (
     too_large_for,
 )
 from gateway.web.doors import inner_door, outer_door
-from gateway.web.identifying import identify
+from gateway.web.identifying import identify, is_from_elsewhere
 from gateway.web.visit import NOBODY, Admitted, Answer, Caller, Policy, Visit
 from gateway.wire import httpreply
 from gateway.wire.httphead import RequestHead
@@ -28,7 +30,8 @@ from router.sealing import Session
 
 SESSION_LIFETIME = 12 * 3600.0  # seconds that a session lasts which comes from a token
 
-_QUERY_TOKEN = f"token={TOKEN_PREFIX}"
+_GIVEN_TOKEN = f"token={TOKEN_PREFIX}"
+_QUERY_TOKEN = re.compile(rf"[?&]{_GIVEN_TOKEN}")
 
 
 def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitted | Answer:
@@ -46,7 +49,7 @@ def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitt
     if answer is not None:
         return answer
     caller = identify(head, visit, policy.credentials, route, now)
-    if _QUERY_TOKEN in head.target:
+    if _QUERY_TOKEN.search(head.target):
         return _trade_token(head, visit, policy.credentials, caller, now)
     return _decide(head, visit, route, caller)
 
@@ -126,11 +129,13 @@ def _trade_token(head: RequestHead, visit: Visit, credentials: Credentials, call
     """Answer a URL with a token in it: a session cookie for it, and the way to the URL without it."""
     path, _, query = head.path.partition("?")
     parts = query.split("&")
-    given = [part[len("token=") :] for part in parts if part.startswith(_QUERY_TOKEN)]
+    given = [part[len("token=") :] for part in parts if part.startswith(_GIVEN_TOKEN)]
+    if is_from_elsewhere(head, visit):  # nobody may exchange somebody's session by an image or a frame
+        return refuse(head, Refusal(Reason.FORBIDDEN, "a URL with a token is opened by a click, not by another page"))
     if head.method != "GET" or head.is_upgrade or len(given) != 1:
         hint = "Send tokens in a header: Authorization: Bearer TOKEN"
         return refuse(head, Refusal(Reason.MALFORMED, "a token in a URL is for opening a page with a browser", hint))
-    rest = "&".join(part for part in parts if not part.startswith(_QUERY_TOKEN))
+    rest = "&".join(part for part in parts if not part.startswith(_GIVEN_TOKEN))
     place = visit.url(visit.host, path + (f"?{rest}" if rest else ""))
     if caller.principal is not None:  # who is known stays who they are, whoever made the link
         return see_other(place, "token in the url, not needed", (), head)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import openssl
 from gateway.link import Flow, Link
+from gateway.waiting import READ
 from gateway.web.exchange import Broken, Data
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Passing:
             return None
         if data and exchange.leaving is None and link.up_flow is OPEN:
             self._relay.to_upstream(link, data)
-            if not exchange.held:
+            if not exchange.held and link.client_mask & READ:  # otherwise it waited, and is to be read again
                 return None
         return self.settle(link)
 

@@ -42,11 +42,17 @@ def access(
     idle_timeout: Annotated[
         int | None, typer.Option(parser=duration, metavar="DURATION", help="Web: silence that ends a request.")
     ] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Have it reached by these names too (administrators only).")
+    ] = None,
+    no_hosts: Annotated[bool, typer.Option("--no-hosts", help="No other names than its own.")] = False,
     as_json: Json = False,
 ) -> None:
     """Change who may use a pod's endpoint; what is not told stays. See it with: podgate pod show."""
     if any_ip and allow_ip:
         raise typer.BadParameter("give networks or any, not both", param_hint="--any-ip")
+    if no_hosts and host:
+        raise typer.BadParameter("give names or none, not both", param_hint="--no-hosts")
     if no_cors and cors:
         raise typer.BadParameter("give origins or none, not both", param_hint="--no-cors")
     rules: Document = {"rate": rate, "burst": burst, "idle_timeout": idle_timeout}
@@ -59,6 +65,8 @@ def access(
     told = {name: value for name, value in body.items() if value is not None}
     if allow_ip or any_ip:
         told["ip_allow"] = allow_ip or []
+    if host or no_hosts:
+        told["hosts"] = host or []
     if not told:
         raise typer.BadParameter("say what to change: a level, or one of the options", param_hint="LEVEL")
     _change(endpoint, told, as_json)
@@ -89,6 +97,7 @@ def rules_of(endpoint: Document) -> list[str]:
     """Say what an endpoint asks of its clients beside a level, as far as the API tells."""
     web = endpoint.get("web") or {}
     told = [
+        ("also reached as {}", ", ".join(endpoint.get("hosts") or ())),
         ("only from {}", ", ".join(endpoint.get("ip_allow") or ())),
         ("asks for client certificates", endpoint.get("certificates")),
         ("scripts of {}", ", ".join(web.get("cors") or ())),

@@ -108,6 +108,15 @@ def test_pipelined_requests_are_answered_in_order(gateway: Running, client: TlsP
     assert [target for _, target, _ in pod.requests] == [b"/%d" % number for number in range(50)]
 
 
+def test_a_client_that_has_pipelined_is_read_again(gateway: Running, client: TlsPeer) -> None:
+    with upstream(Pod()) as server:
+        gateway.route(HOST, "http", server.address)
+        for _ in range(3):
+            client.send(GET + SECOND)
+            for _ in range(2):
+                assert receive_response(client) == (200, b"ok")
+
+
 def test_somebody_shut_out_between_two_requests_is_told_after_the_first_answer(
     gateway: Running, client: TlsPeer
 ) -> None:

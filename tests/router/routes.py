@@ -1,9 +1,11 @@
 """Routes for tests: a short way to write one, and hypothesis strategies for all of them."""
 
+from ipaddress import ip_network
+
 from hypothesis import strategies as st
 
 from router.access import AccessLevel
-from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress
+from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress, WebRules
 
 
 def route(host: str, upstream: int = 1) -> Route:
@@ -31,4 +33,18 @@ routes = st.builds(
     st.sampled_from(AccessLevel),
     st.sampled_from(RouteState),
     st.text(max_size=20),
+    pod=st.text(max_size=5),
+    grants=st.dictionaries(
+        st.sampled_from(["user:alice", "group:lab", "link:L-1", "everyone"]), st.sampled_from(AccessLevel), max_size=3
+    ),
+    ip_allow=st.lists(st.ip_addresses().map(lambda ip: ip_network(str(ip))), max_size=2).map(tuple),
+    certificates=st.booleans(),
+    web=st.builds(
+        WebRules,
+        st.lists(st.sampled_from(["*", "https://a.test", "http://[::1]:80"]), max_size=2).map(tuple),
+        st.none() | st.integers(0, 2**53 - 1),
+        st.floats(0, 1e9),
+        st.integers(0, 1000),
+        st.floats(0, 1e9),
+    ),
 )

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from router.access import AccessLevel
 from router.model import (
     LONGEST_MESSAGE,
+    LONGEST_POD_KEY,
     LONGEST_SOCKET_PATH,
+    MOST_NETWORKS,
     MOST_UPSTREAMS,
     Address,
     InvalidRoute,
@@ -19,6 +21,7 @@ from router.model import (
     RouteState,
     TcpAddress,
     UnixAddress,
+    WebRules,
     host_of_document,
     parse_address,
     parse_route,
@@ -107,7 +110,63 @@ def test_what_is_no_address_is_refused_naming_the_field(text: object) -> None:
         ({"message": 5}, "^message: expected a text"),
         ({"message": None}, "^message: expected a text"),
         ({"message": "a" * (LONGEST_MESSAGE + 1)}, "^message: expected a text of at most 500 characters"),
-        ({"ip_allow": [], "acces": "public"}, "^acces, ip_allow: no such field; there are access, host, message"),
+        (
+            {"colour": [], "acces": "public"},
+            "^acces, colour: no such field; there are access, certificates, grants, host",
+        ),
+        ({"pod": 5}, "^pod: expected the key"),
+        ({"pod": "a" * (LONGEST_POD_KEY + 1)}, "^pod: expected the key of a pod, of at most 64"),
+        ({"grants": []}, "^grants: expected levels by grantee, got list"),
+        *(
+            ({"grants": {who: "read"}}, "^grants: expected 'user:NAME'")
+            for who in (
+                "alice",
+                "user:",
+                "user:Alice",
+                "group:a b",
+                "link:",
+                "link:a b",
+                "Everyone",
+                "user:a\n",
+                5,
+                "user:" + "a" * 65,
+            )
+        ),
+        ({"grants": {"user:alice": "admin"}}, "^grants: "),
+        ({"grants": {"user:alice": None}}, "^grants: "),
+        ({"ip_allow": "192.0.2.0/24"}, "^ip_allow: expected a list"),
+        ({"ip_allow": ["192.0.2.0/24"] * (MOST_NETWORKS + 1)}, "^ip_allow: expected a list of at most 256"),
+        ({"ip_allow": [5]}, "^ip_allow: expected a network such as"),
+        ({"ip_allow": ["192.0.2.1/24"]}, "^ip_allow: .* has host bits set"),
+        ({"ip_allow": ["x"]}, "^ip_allow: "),
+        ({"certificates": 1}, "^certificates: expected true or false, got 1"),
+        ({"certificates": None}, "^certificates: "),
+        ({"web": []}, "^web: expected a table of fields, got list"),
+        ({"web": {"colour": 1, 5: 6}}, "^web: 5, colour: no such field; there are "),
+        *(
+            ({"web": {"cors": cors}}, "^web: cors: expected origins")
+            for cors in (
+                "https://a",
+                ["a"],
+                ["https://a/"],
+                ["HTTPS://a"],
+                ["https://a b"],
+                [5],
+                None,
+                ["null"],
+                ["https://a\n"],
+            )
+        ),
+        *(
+            ({"web": {name: value}}, f"^web: {name}: expected a whole number")
+            for name in ("largest_body", "burst")
+            for value in (-1, 1.0, True, "1", 2**53)
+        ),
+        *(
+            ({"web": {name: value}}, f"^web: {name}: expected a number")
+            for name in ("rate", "idle_timeout")
+            for value in (-1, True, "1", None, 2**53, float("nan"), float("inf"))
+        ),
         ({5: 1}, "^5: no such field"),
     ],
 )
@@ -131,12 +190,42 @@ def test_what_is_no_table_is_refused(document: object) -> None:
 
 def test_limits_hold_their_last_value() -> None:
     document = {**GOOD, "upstreams": ["a:1"] * MOST_UPSTREAMS, "message": "a" * LONGEST_MESSAGE}
-    assert len(parse_route(document).upstreams) == MOST_UPSTREAMS
+    document |= {"pod": "a" * LONGEST_POD_KEY, "ip_allow": ["192.0.2.1"] * MOST_NETWORKS}
+    read = parse_route(document)
+    assert (len(read.upstreams), len(read.ip_allow)) == (MOST_UPSTREAMS, MOST_NETWORKS)
+
+
+def test_a_route_says_nothing_of_what_few_have() -> None:
+    assert set(parse_route(GOOD).to_document()) == {"host", "protocol", "upstreams", "access", "state", "message"}
+
+
+def test_rules_that_are_not_named_ask_for_nothing() -> None:
+    assert parse_route({**GOOD, "web": {}}).web == WebRules()
+    origins = ["*", "http://a.test:8080", "https://[::1]:1"]
+    assert parse_route({**GOOD, "web": {"cors": origins, "largest_body": 0}}).web == WebRules(tuple(origins), 0)
+
+
+def test_routes_are_hashable_with_their_grants() -> None:
+    assert hash(parse_route({**GOOD, "grants": {"everyone": "read"}})) == hash(parse_route(GOOD))
 
 
 @given(
-    st.sampled_from(["host", "protocol", "upstreams", "access", "state", "message"]),
-    st.recursive(st.none() | st.booleans() | st.integers(), lambda inner: st.lists(inner, min_size=1, max_size=2)),
+    st.sampled_from(
+        [
+            "host",
+            "protocol",
+            "upstreams",
+            "access",
+            "state",
+            "message",
+            "pod",
+            "grants",
+            "ip_allow",
+            "certificates",
+            "web",
+        ]
+    ),
+    st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner, min_size=1, max_size=2)),
 )
 def test_garbage_in_any_field_is_refused_naming_it(field: str, value: object) -> None:
     with pytest.raises(InvalidRoute, match=f"^{field}: "):

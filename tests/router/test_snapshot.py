@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.credentials import Credential, Credentials, Ended, Issuer, Key, Token, User, to_document
 from router.model import Route
 from router.snapshot import (
     NO_VERSION,
+    CredentialChange,
     InvalidDocument,
     Rejected,
     Routes,
@@ -17,10 +19,12 @@ from router.snapshot import (
     advance,
     delta_document,
     judge,
+    judge_credentials,
     snapshot_document,
 )
 from router.table import RouteTable
 from tests.router.routes import patterns, route, routes
+from tests.router.test_credentials import records
 
 GOOD = route("good.x").to_document()
 BAD = {**route("bad.x").to_document(), "protocol": "gopher"}
@@ -42,7 +46,7 @@ def at(number: int, *listed: Route) -> Routes:
 @given(by_host)
 def test_a_snapshot_arrives_as_it_was(listed: list[Route]) -> None:
     arrived = advance(Routes(), sent(snapshot_document(Version("e", 7), listed)))
-    assert arrived == Routes(Version("e", 7), RouteTable(listed), ())
+    assert arrived == Routes(Version("e", 7), RouteTable(listed))
 
 
 @given(by_host, changes)
@@ -146,7 +150,7 @@ def test_nothing_follows_no_snapshot() -> None:
 
 def test_a_snapshot_starts_anew_at_any_version() -> None:
     anew = advance(at(9, route("a.x")), snapshot_document(Version("f", 0), [route("b.x")]))
-    assert anew == Routes(Version("f", 0), RouteTable([route("b.x")]), ())
+    assert anew == Routes(Version("f", 0), RouteTable([route("b.x")]))
 
 
 def test_what_was_rejected_before_is_not_told_again() -> None:
@@ -197,3 +201,106 @@ def test_what_a_snapshot_has_quarantined_must_be_readable(quarantined: object) -
     document = {"kind": "snapshot", "epoch": "e", "version": 1, "routes": [], "quarantined": quarantined}
     with pytest.raises(InvalidDocument):
         advance(Routes(), document)
+
+
+# ---- credentials
+
+PEOPLE = (
+    User("alice"),
+    Token("k1", "ab" * 32, "alice"),
+    Key("s1", b"k" * 32),
+    Ended("x", 5.0),
+    Issuer("https://i", "us"),
+)
+BAD_TOKEN = {"kind": "token", "id": "k1", "hash": "short", "user": "alice", "most": "owner"}
+sets = st.lists(records, max_size=6, unique_by=lambda record: record.key)
+
+
+def knowing(*people: Credential) -> Routes:
+    return advance(Routes(), sent(snapshot_document(Version("e", 1), [], (), people)))
+
+
+@given(sets)
+def test_credentials_arrive_with_a_snapshot(people: list[Credential]) -> None:
+    assert knowing(*people).credentials == Credentials(people)
+
+
+@given(sets, st.lists(st.tuples(sets, sets), max_size=4))
+def test_credentials_follow_deltas(people: list[Credential], changed: Any) -> None:
+    followed, known = knowing(*people), Credentials(people)
+    for number, (put, gone) in enumerate(changed, 2):
+        remove = [record.key for record in gone]
+        known = known.changed(put, remove)
+        change = CredentialChange(tuple(put), tuple(remove))
+        followed = advance(followed, sent(delta_document(Version("e", number), [], [], change)))
+        assert followed.credentials == known
+
+
+def test_a_delta_that_says_nothing_of_credentials_leaves_them_alone() -> None:
+    before = knowing(*PEOPLE)
+    assert advance(before, DELTA).credentials is before.credentials
+    nothing = delta_document(Version("e", 2), [], [], CredentialChange())
+    assert advance(before, nothing).credentials is before.credentials
+
+
+def test_a_snapshot_without_credentials_knows_nobody() -> None:
+    assert len(advance(knowing(*PEOPLE), SNAPSHOT).credentials) == 0
+
+
+def test_a_bad_record_of_a_snapshot_is_rejected_alone() -> None:
+    documents = [BAD_TOKEN, *(to_document(record) for record in PEOPLE if record.key != "token:k1"), 5]
+    after = advance(Routes(), {**SNAPSHOT, "credentials": documents})
+    assert after.credentials == Credentials([record for record in PEOPLE if record.key != "token:k1"])
+    assert [(item.host, item.reason.partition(":")[0]) for item in after.rejected] == [
+        ("token:k1", "hash"), ("credential 6", "expected a table of fields, got int")
+    ]  # fmt: skip
+    assert len(after.table) == 0
+    assert after.table.quarantined == frozenset()
+
+
+def test_a_bad_record_of_a_delta_takes_the_one_of_its_key_away() -> None:
+    change = {"put": [BAD_TOKEN, to_document(User("bob"))], "remove": ["user:alice"]}
+    after = advance(knowing(*PEOPLE), {**DELTA, "credentials": change})
+    assert (after.credentials.token("k1"), after.credentials.user("alice")) == (None, None)
+    assert after.credentials.user("bob") == User("bob")
+    assert len(after.credentials) == len(PEOPLE) - 1
+    assert [item.host for item in after.rejected] == ["token:k1"]
+
+
+def test_of_a_key_given_twice_none_is_used() -> None:
+    twice = [to_document(User("alice")), to_document(User("alice", frozenset(("lab",)))), to_document(User("bob"))]
+    good, rejected = judge_credentials(twice)
+    assert (list(good), [item.host for item in rejected]) == (["user:bob"], ["user:alice"])
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [{"kind": "ended", "session": "x", "until": "soon"}],
+        [{"kind": "ended", "session": "x", "until": 5, "new": 1}],
+        [{"kind": "ended", "session": "x", "until": 5}, {"kind": "ended", "session": "x", "until": 5}],
+    ],
+    ids=["bad", "new field", "twice"],
+)
+def test_a_session_that_was_ended_is_not_revived_by_a_record_that_cannot_be_read(documents: list[object]) -> None:
+    """Of all records it is the one whose absence lets somebody in."""
+    assert advance(Routes(), {**SNAPSHOT, "credentials": documents}).credentials.ended("x")
+    change = {"put": documents, "remove": []}
+    assert advance(knowing(*PEOPLE), {**DELTA, "credentials": change}).credentials.ended("x")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**SNAPSHOT, "credentials": {}},
+        {**SNAPSHOT, "credentials": None},
+        {**DELTA, "credentials": []},
+        {**DELTA, "credentials": {"put": []}},
+        {**DELTA, "credentials": {"put": {}, "remove": []}},
+        {**DELTA, "credentials": {"put": [], "remove": [5]}},
+        {**DELTA, "credentials": {"put": [], "remove": "user:alice"}},
+    ],
+)
+def test_credentials_that_are_no_change_at_all_refuse_the_document(document: object) -> None:
+    with pytest.raises(InvalidDocument, match=r"^routes: credentials|^routes: put|^routes: remove"):
+        advance(knowing(*PEOPLE), document)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podgate.cli.demo import Demo, browse
+from podgate.cli.proofs import Demo, browse
 from tests.running import PATIENCE, Pod, Podgate
 
 CHROMIUM = shutil.which("chromium")

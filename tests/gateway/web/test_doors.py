@@ -98,10 +98,32 @@ def test_a_ticket_of_another_key_opens_nothing() -> None:
 
 
 PATHS = [
-    "/", "//evil.test", "/\\evil.test", "\\\\evil.test", "https://evil.test", "evil.test", "///evil.test", "/\t/evil.test",
-    "/%2F/evil.test", "@evil.test", ":80@evil.test", ".evil.test", "/@evil.test", "javascript:alert(1)", "/\r\nX: y", "",
-    "/\x00", "/ä", "/a b", "/a?b=c&d=/e", "/#a", "/..//evil.test", "?x", "/;@evil.test", "/" + "a" * 3000,
-]  # fmt: skip
+    "/",
+    "//evil.test",
+    "/\\evil.test",
+    "\\\\evil.test",
+    "https://evil.test",
+    "evil.test",
+    "///evil.test",
+    "/\t/evil.test",
+    "/%2F/evil.test",
+    "@evil.test",
+    ":80@evil.test",
+    ".evil.test",
+    "/@evil.test",
+    "javascript:alert(1)",
+    "/\r\nX: y",
+    "",
+    "/\x00",
+    "/ä",
+    "/a b",
+    "/a?b=c&d=/e",
+    "/#a",
+    "/..//evil.test",
+    "?x",
+    "/;@evil.test",
+    "/" + "a" * 3000,
+]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -47,6 +47,7 @@ def _sharing() -> None:
         sa.Column("ip_allow", sa.JSON, nullable=False),
         sa.Column("certificates", sa.Boolean, nullable=False),
         sa.Column("web", sa.JSON, nullable=False),
+        sa.Column("hosts", sa.JSON, nullable=False),
     )
 
 
