@@ -35,7 +35,8 @@ Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long
 def create(
     name: Annotated[str, typer.Argument(help="3 to 40 characters: lower-case letters, digits, single '-'.")],
     template: Annotated[
-        str, typer.Option(help="What to run: postgres, graph, web, jupyter, tcp.", autocompletion=lambda: list(TEMPLATES))
+        str,
+        typer.Option(help="Which: postgres, graph, web, jupyter, tcp.", autocompletion=lambda: list(TEMPLATES)),
     ],
     access: Annotated[
         Access, typer.Option(help="The least level a caller needs; change it later with: podgate pod access.")

@@ -51,7 +51,7 @@ def who(proof: Proof, *known: Credential, now: float = NOW) -> Principal | None:
 def test_a_proof_tells_the_user_and_the_groups_of_now(name: str) -> None:
     found = who(PROOFS[name])
     assert found is not None
-    assert (found.user, found.groups, found.most, found.pod) == ("alice", {"lab"}, AccessLevel.OWNER, "")
+    assert (found.user, found.groups, found.most, found.pod) == ("alice", frozenset(("lab",)), AccessLevel.OWNER, "")
     assert found.credential
     moved = who(PROOFS[name], replace(ALICES, groups=frozenset(("ops",))), TOKEN, ISSUER)
     assert moved is not None
@@ -141,7 +141,7 @@ def jwk(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
     algorithms = jwt.algorithms.get_default_algorithms()
     name = {rsa.RSAPrivateKey: "RS256", ec.EllipticCurvePrivateKey: "ES256", ed25519.Ed25519PrivateKey: "EdDSA"}
     kind = next(value for base, value in name.items() if isinstance(key, base))
-    made = json.loads(algorithms[kind].to_jwk(key.public_key()))
+    made: dict[str, Any] = json.loads(algorithms[kind].to_jwk(key.public_key()))
     return made | ({"kid": kid} if kid is not None else {}) | more
 
 

@@ -1,10 +1,11 @@
 """Open links whose access is taken back end within a second, and no others; client certificates."""
 
+import contextlib
 import datetime
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -111,8 +112,9 @@ def refused(gateway: Running, context: ssl.SSLContext, host: str, server: Upstre
     """The client learns it at the handshake, or with TLS 1.3 after it."""
     with pytest.raises((ssl.SSLError, OSError, EOFError)):  # noqa: PT012  # wherever it is told
         client = tls_to(gateway.port, context, host)
-        client.send(b"hello")
-        client.receive(5)
+        with contextlib.closing(client):
+            client.send(b"hello")
+            client.receive(5)
     assert server.accepted == 0
 
 
@@ -146,7 +148,7 @@ def test_a_certificate_of_another_authority_does_not_come_in(
 def test_a_servers_certificate_is_no_clients(
     gateway: Running, ca: trustme.CA, db: str, echoing: Upstream, holder: Pass, authority: Authority
 ) -> None:
-    server = authority.issue(["alice.pods.test"])
+    server = authority.issue(["alice.pods.test"], datetime.datetime.now(datetime.UTC))
     refused(gateway, holder.with_pem(ca, server.chain_pem, server.key_pem), db, echoing)
 
 
@@ -191,7 +193,7 @@ def test_an_upgraded_link_ends_whatever_is_taken_back(gateway: Running, ca: trus
             echoes(client)
             clients.append(client)
         alice, bob = clients
-        change = {
+        changes: dict[str, Callable[[], object]] = {
             "token": lambda: gateway.know(forget=["token:alice"]),
             "user": lambda: gateway.know(forget=["user:alice"]),
             "grant": lambda: gateway.route(
@@ -204,8 +206,8 @@ def test_an_upgraded_link_ends_whatever_is_taken_back(gateway: Running, ca: trus
                 WEB, "http", server.address, access=AccessLevel.PUBLIC, ip_allow=(parse_network("192.0.2.0/24"),)
             ),
             "route": lambda: gateway.forget(WEB),
-        }[how]
-        change()
+        }
+        changes[how]()
         ends_soon(alice)
         if how in ("network", "route"):
             ends_soon(bob)

@@ -18,7 +18,7 @@ from gateway.options import Options
 from gateway.sources import Documents
 from gateway.supervisor import Plan, Supervisor
 from router.access import AccessLevel
-from router.credentials import User
+from router.credentials import Credential, User
 from router.model import Protocol, Route, parse_address
 from router.snapshot import CredentialChange, Rejected, Routes, Version, delta_document, snapshot_document
 from router.table import RouteTable
@@ -261,7 +261,7 @@ async def test_what_happens_at_a_worker_reaches_the_source_for_the_audit_log(
         HOST, Protocol.HTTP, (), AccessLevel.WRITE, pod="pod-1", grants={"user:alice": AccessLevel.READ}, message="x"
     )
     async with supervising(source, tmp_path, leaf) as supervisor:
-        people = [User("alice"), token(ALICE, "alice")]
+        people: list[Credential] = [User("alice"), token(ALICE, "alice")]
         source.say(snapshot_document(Version("one", 1), [web], (), people))
         await source.until_acknowledged(Version("one", 1))
 

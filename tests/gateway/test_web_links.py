@@ -1,5 +1,6 @@
 """HTTP through a whole gateway: real TLS clients, real pods, and every request of a connection judged by itself."""
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -168,6 +169,24 @@ def test_a_slow_reader_gets_its_answer_whole_before_the_refusal_of_its_next_requ
     assert "fault" not in caplog.text
 
 
+def test_a_request_that_is_given_back_waits_for_what_is_still_on_its_way_down(
+    gateway: Running, client: TlsPeer
+) -> None:
+    """As above, with the rest of the answer put there by hand: how much a kernel takes is for no test to say."""
+    with upstream(Pod()) as server:
+        gateway.route(HOST, "http", server.address)
+        client.send(GET)
+        assert receive_response(client) == (200, b"ok")
+        (link,) = links(gateway)
+
+        def stall() -> bool:
+            link.down = b"the rest"
+            gateway.services.relay._web.pass_up(link, request(host="other.pods.test"))
+            return bool(link.closed)
+
+        assert not gateway.in_loop(stall)
+
+
 def test_a_request_after_a_gateway_answer_goes_on_the_same_connection(gateway: Running, client: TlsPeer) -> None:
     pod = Pod()
     with upstream(pod) as server:
@@ -248,9 +267,9 @@ def test_an_idle_connection_is_ended_with_a_goodbye(leaf: Leaf, ca: trustme.CA) 
         client.send(GET)
         assert receive_response(client) == (200, b"ok")
         began = time.monotonic()
-        assert client.receive_to_end() == (b"", Ending.GOODBYE)
+        with contextlib.closing(client):
+            assert client.receive_to_end() == (b"", Ending.GOODBYE)
         assert 0.9 < time.monotonic() - began < 5
-        client.close()
 
 
 def test_a_request_under_way_is_not_ended_for_being_idle(leaf: Leaf, ca: trustme.CA) -> None:

@@ -35,7 +35,7 @@ async def test_a_created_pod_tells_all_a_client_needs(api: Api) -> None:
     )
     assert shown["uris"]["metrics:https"] == "https://my-db--metrics.pods.localhost:8443/"
     web: dict[str, object] = {"cors": [], "largest_body": None, "rate": 0.0, "burst": 0, "idle_timeout": 0.0}
-    settings = {"port": 8443, "access": "owner", "ip_allow": [], "certificates": False, "web": web}
+    settings = {"port": 8443, "access": "owner", "ip_allow": [], "certificates": False, "web": web, "hosts": []}
     assert shown["endpoints"] == [
         {"name": "", "host": "my-db.pods.localhost", "protocol": "postgres"} | settings,
         {"name": "metrics", "host": "my-db--metrics.pods.localhost", "protocol": "http"} | settings,

@@ -1,6 +1,7 @@
 """Sharing over the API, and what a gateway knows of it when the call is answered."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import trio
@@ -177,6 +178,45 @@ async def test_only_an_owner_opens_an_endpoint_to_everybody(api: Api) -> None:
         for access in ("public", None):
             assert (await mara.patch(path, json={"access": access})).status_code == 403
         assert (await api.admin.patch(path, json={"access": None})).json()["access"] == "public"
+
+
+async def test_an_administrator_gives_an_endpoint_hosts_of_its_own(api: Api) -> None:
+    await api.create()
+    await api.create("other")
+    path, token = "/v1/pods/mydb/endpoints/metrics", await api.user("alice")
+    async with api.gateway_view() as view:
+        await api.own("mydb", "alice")
+        given = await api.admin.patch(path, json={"hosts": ["Stats.Example.org", "stats.example.org"]})
+        assert (given.status_code, given.json()["hosts"]) == (200, ["stats.example.org"])
+        own = route_of(await view.read(), "mydb--metrics.pods.localhost")
+        assert replace(own, host="stats.example.org") == route_of(await view.read(), "stats.example.org")
+        async with api.caller(token) as alice:
+            assert (await alice.patch(path, json={"hosts": ["bank.example.org"]})).status_code == 403
+            assert (await alice.patch(path, json={"hosts": ["stats.example.org"]})).status_code == 200
+            assert (await alice.patch(path, json={"hosts": []})).json()["hosts"] == []
+        assert [route for route in (await view.read()).table if route.host == "stats.example.org"] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("x.pods.localhost", 409),
+        ("pods.localhost", 409),
+        ("podgate.localhost", 409),
+        ("taken.example.org", 409),
+        ("192.0.2.1", 422),
+        ("*.example.org", 422),
+        ("a b", 422),
+    ],
+)
+async def test_a_host_that_is_somebody_elses_is_not_given(api: Api, host: str, status: int) -> None:
+    await api.create()
+    await api.create("other")
+    await api.admin.patch("/v1/pods/other/endpoints/metrics", json={"hosts": ["taken.example.org"]})
+    answer = await api.admin.patch("/v1/pods/mydb/endpoints/default", json={"hosts": [host]})
+    assert answer.status_code == status
+    new = {"name": "third", "template": "db", "endpoints": {"default": {"hosts": ["new.example.org"]}}}
+    assert (await api.admin.post("/v1/pods", json=new)).status_code == 422
 
 
 async def test_a_link_is_shown_once_and_goes_when_it_is_removed(api: Api) -> None:

@@ -37,8 +37,8 @@ def down(*lines: str, access: AccessLevel = PUBLIC, status: str = "200 OK", **ho
     head = parse_response(data, "GET")
     assert not isinstance(head, More)
     sent = request() if access is PUBLIC else request(bearer(ALICE))
-    options = {"closes": False, "is_old": False} | how
-    return response_head(head, admitted(sent, route(access)), **options)
+    closes, is_old = how.get("closes", False), how.get("is_old", False)
+    return response_head(head, admitted(sent, route(access)), closes=closes, is_old=is_old)
 
 
 # ---- up

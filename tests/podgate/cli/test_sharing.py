@@ -120,6 +120,7 @@ def test_a_misspelt_name_is_told(run: Run, site: Real, arguments: tuple[str, ...
         ("pod", "access", "site", "--allow-ip", "10.1.2.3/8"),
         ("pod", "access", "site", "--allow-ip", "10.0.0.0/8", "--any-ip"),
         ("pod", "access", "site", "--cors", "https://x.example", "--no-cors"),
+        ("pod", "access", "site", "--host", "a.example.org", "--no-hosts"),
         ("pod", "access", "site", "--largest-body", "10MB"),
         ("pod", "access", "site", "--rate", "-1"),
         ("audit", "--since", "yesterday"),
@@ -158,10 +159,23 @@ def test_an_endpoints_rules_are_changed_one_by_one(run: Run, site: Real) -> None
     assert run("pod", "access", "site", *nets, "--client-certificates").code == 0
     limits = ("--largest-body", "10MiB", "--rate", "2.5", "--burst", "9", "--idle-timeout", "30s")
     assert run("pod", "access", "site", "--cors", "https://a.example", *limits).code == 0
+    assert run("pod", "access", "site", "--host", "site.example.org").code == 0
     shown = run("pod", "show", "site").out
-    assert "access read, only from 10.0.0.0/8, 2001:db8::/32, asks for client certificates" in shown
+    assert (
+        "access read, also reached as site.example.org, only from 10.0.0.0/8, 2001:db8::/32, asks for client certificates"
+        in shown
+    )
     assert "scripts of https://a.example, bodies of at most 10485760 bytes, 2.5 requests a second" in shown
-    undone = ("--any-ip", "--no-client-certificates", "--no-cors", "--largest-body", "none", "--rate", "0")
+    undone = (
+        "--any-ip",
+        "--no-client-certificates",
+        "--no-cors",
+        "--largest-body",
+        "none",
+        "--rate",
+        "0",
+        "--no-hosts",
+    )
     assert run("pod", "access", "site", *undone, "--burst", "0").code == 0
     assert "access read, silent for at most 30 s\n" in run("pod", "show", "site").out
 
