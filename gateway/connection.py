@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.audit import Trail
 from gateway.certificates import Certificates
 from gateway.errors import Abandoned, Reason, Refusal
 from gateway.link import Link
@@ -31,13 +30,13 @@ from gateway.relay import Relay
 from gateway.replies import http_error, postgres_error, reply
 from gateway.sniffing import peek, peek_now
 from gateway.tls import Contexts, TlsClient, alert, handshake
-from gateway.upstream import dial
+from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, readable, time_limit
 from gateway.web.answers import state_refusal
 from gateway.web.engine import Engine
 from gateway.web.exchange import Exchange, Leaving
 from gateway.web.judging import is_from_allowed_network, network_refusal
-from gateway.web.visit import Admitted, Policy, Visit
+from gateway.web.visit import Admitted, Answer, Policy, Visit
 from gateway.wire import clienthello, httphead, postgres
 from gateway.wire.clienthello import ClientHello
 from gateway.wire.opening import Opening, recognise
@@ -63,7 +62,6 @@ class Services:
     certificates: Certificates
     contexts: Contexts
     engine: Engine = field(default_factory=Engine)  # its policy is replaced whole when routes or credentials change
-    trail: Trail = field(default_factory=Trail)
 
 
 class Connection:
@@ -90,8 +88,8 @@ class Connection:
         tls.unread = leaving.unread
 
         async def go_on() -> Link:
-            if leaving.refusal is not None:
-                raise leaving.refusal
+            if leaving.answer is not None:
+                await self._answer(tls, leaving.answer)
             return await self.lead(tls, link.visit, link.route)
 
         await self._guarded(go_on)
@@ -133,20 +131,42 @@ class Connection:
         return await self.lead(tls, self.visit(tls), route)
 
     async def lead(self, tls: TlsClient, visit: Visit, route: Route) -> Link:
-        """Walk on from a client inside TLS."""
+        """Walk on from a client inside TLS. What was decided is decided again if the policy changed meanwhile: nobody
+        else would look at a link that was not there yet when it did.
+        """
         if route.protocol is Protocol.HTTP:
             return await self._lead_request(tls, visit)
         proof = self.admit(visit, route)
         upstream = await dial(route, self.services.options.connect_timeout)
+        if self.policy is not self.services.engine.policy:
+            with closed_on_error(upstream):
+                route = self._renewed(route)
+                proof = self.admit(visit, route)
         return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
 
     async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
-        head, admitted = await self.admit_request(tls, visit)
-        upstream = await dial(admitted.route, self.services.options.connect_timeout)
-        exchange = Exchange(self.services.engine, visit, admitted)
-        first, tls.unread = bytes(exchange.start(head, tls.unread)), b""
+        engine = self.services.engine
+        while True:
+            head, admitted = await self.admit_request(tls, visit)
+            exchange = Exchange(engine, visit, admitted)
+            first = bytes(exchange.start(head, tls.unread))
+            if exchange.leaving is not None and exchange.leaving.answer is not None:
+                await self._answer(tls, exchange.leaving.answer)
+            upstream = await dial(admitted.route, self.services.options.connect_timeout)
+            if admitted.policy is engine.policy:
+                break
+            upstream.close()
+        tls.unread = b""
         handle = handle_of(tls.connection)
         return Link(self.client, handle, upstream, admitted.route, visit, first, web=exchange, tls=tls)
+
+    def _renewed(self, route: Route) -> Route:
+        """Give the route as it is by the policy now in force, from now on ours. Raises Refusal."""
+        self.policy = self.services.engine.policy
+        found = self.policy.routes.find(self.host)
+        if found is None or found.protocol is not route.protocol:
+            raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {self.host} any more")
+        return found
 
     # ---- the phases
 
@@ -231,11 +251,11 @@ class Connection:
         decision = decide(route.access, principal, route.pod, route.grants)
         if decision is not Decision.ALLOWED:
             refusal = _forbidden(route, self.host, principal)
-            self.services.trail.refused(visit, route, principal, refusal.message)
+            self.services.engine.trail.refused(visit, route, principal, refusal.message)
             raise refusal
         if route.state is not RouteState.AVAILABLE:
             raise state_refusal(route, self.host)
-        self.services.trail.allowed(visit, route, principal)
+        self.services.engine.trail.allowed(visit, route, principal)
         return proof
 
     async def admit_request(self, tls: TlsClient, visit: Visit) -> tuple[httphead.RequestHead, Admitted]:
@@ -247,15 +267,16 @@ class Connection:
                 raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
             decision = self.services.engine.decide(head, visit)
             if isinstance(decision, Admitted):
-                self.services.trail.allowed(visit, decision.route, decision.caller.principal)
                 return head, decision
-            log.info("%s %s: %s", self.address, self.host, decision.why)
-            if decision.refused is not None:
-                self.services.trail.refused(visit, self.policy.routes.find(self.host), decision.refused, decision.why)
-            await tls.send(decision.data)
-            if not decision.keeps_alive:
-                raise Answered
+            await self._answer(tls, decision)
             tls.unread = tls.unread[head.size :]
+
+    async def _answer(self, tls: TlsClient, answer: Answer) -> None:
+        """Send an answer of our own. Raises Answered if it is the last."""
+        log.info("%s %s: %s", self.address, self.host, answer.why)
+        await tls.send(answer.data)
+        if not answer.keeps_alive:
+            raise Answered
 
     def _asks_for_certificate(self, route: Route) -> bool:
         return route.certificates and bool(self.services.options.client_ca)

@@ -146,8 +146,8 @@ class Link:
             return limits.linger, "silent after one side ended"
         if self.web is not None and self.web.is_idle:
             return limits.keep_alive, "idle between requests"
-        if self.route.web.idle_timeout:
-            return self.route.web.idle_timeout, "silent while a request was under way"
+        if self.web is not None and self.web.route.web.idle_timeout:
+            return self.web.route.web.idle_timeout, "silent while a request was under way"
         return limits.idle, "idle"
 
     def write_batch(self, pointer: openssl.Pointer, size: int) -> tuple[int, Why | None]:

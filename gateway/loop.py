@@ -15,6 +15,7 @@ call. What the kernel knows of a descriptor may therefore have ended with an ear
 """
 
 import collections
+import contextlib
 import heapq
 import itertools
 import logging
@@ -91,7 +92,8 @@ class Loop:
         if events:
             self._tell_kernel(descriptor, events)
         elif self._interest.pop(descriptor, 0):  # EPOLLHUP and EPOLLERR would be reported even for an empty mask
-            self._epoll.unregister(descriptor)
+            with contextlib.suppress(FileNotFoundError):  # it was an earlier one of that number
+                self._epoll.unregister(descriptor)
 
     def watch_once(self, descriptor: int, events: int, handler: Handler) -> None:
         """Have `handler` called with the first of `events`."""

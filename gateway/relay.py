@@ -21,6 +21,7 @@ overtakes what the client has not read yet. Links are looked at by turns of a wh
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -110,7 +111,7 @@ class Relay:
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self.fault(link, fault)
 
-    def _guard(self, step: Callable[[Link], None], link: Link) -> None:
+    def _guard(self, step: Callable[[Link], object], link: Link) -> None:
         """Take a step with a link; a fault of ours must not take the others down."""
         try:
             step(link)
@@ -125,7 +126,7 @@ class Relay:
     def _open(self, link: Link) -> None:
         self._links.add(link)
         link.opened = link.active = self._loop.now
-        self._wheel.put(link, self._loop.now + self._look)
+        self._wheel.put(link, self._loop.now + self._pause(link))
         self._loop.handle(link.client_fd, partial(self._client_ready, link))
         self._loop.handle(link.upstream_fd, partial(self._upstream_ready, link))
         if link.up:
@@ -327,6 +328,12 @@ class Relay:
         link.upstream.close()
         self.returned(link)
 
+    def _pause(self, link: Link) -> float:
+        """Tell in how many seconds a link is to be looked at again."""
+        if link.web is None:
+            return self._look
+        return max(1.0, min(self._look, self.limits.keep_alive / 2, (link.web.route.web.idle_timeout or math.inf) / 2))
+
     @staticmethod
     def _close_returned(link: Link) -> None:
         link.client.close()
@@ -344,8 +351,8 @@ class Relay:
         if link.web is not None and self._web.is_overdue(link):
             self.end(link, "the head of a request did not come in time")
         limit, why = link.silence(self.limits)
-        if self._loop.now - link.active >= limit:
+        if self._loop.now - link.active >= limit and not self._web.end_idle(link):
             self.end(link, why)
         elif not link.closed:
             soon = link.client_lost or link.ends_at
-            self._wheel.put(link, self._loop.now + (1 if soon else self._look))
+            self._wheel.put(link, self._loop.now + (1 if soon else self._pause(link)))

@@ -89,11 +89,11 @@ class Server:
                 self._shed(listener)
             return
         client.setblocking(False)
-        if self._is_full(address[0]):
+        host = address[0].removeprefix("::ffff:")  # IPv4 that came over a socket of IPv6 (RFC 4291, section 2.5.5.2)
+        if self._is_full(host):
             client.close()
             return
-        connection = Connection(self._services, client, _text(address), address[0].removeprefix("::ffff:"))
-        self._open(address[0], connection.serve())
+        self._open(host, Connection(self._services, client, _text(address), host).serve())
 
     def _take_back(self, link: Link) -> None:
         """Take a client back whose next request is not for the relay; it counts as one that is being opened."""

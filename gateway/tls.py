@@ -77,9 +77,8 @@ def ask_for_certificate(context: SSL.Context, authority: x509.Certificate) -> No
     store = context.get_cert_store()
     if store is None:
         raise AssertionError("a context without a store")
-    trusted = crypto.X509.from_cryptography(authority)
-    store.add_cert(trusted)
-    context.set_client_ca_list([trusted.get_subject()])
+    store.add_cert(crypto.X509.from_cryptography(authority))
+    context.add_client_ca(authority)
     context.set_verify(SSL.VERIFY_PEER)
 
 

@@ -36,6 +36,16 @@ async def dial(route: Route, connect_timeout: float) -> socket.socket:
 
 
 @contextmanager
+def closed_on_error(upstream: socket.socket) -> Iterator[None]:
+    """Close an upstream that nobody will use."""
+    try:
+        yield
+    except BaseException:
+        upstream.close()
+        raise
+
+
+@contextmanager
 def real_socket(path: str) -> Iterator[str]:
     """Give a name to connect to that is the very socket at `path`, never what a link there leads to. Raises OSError.
 

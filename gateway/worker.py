@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 
 import trio
 
@@ -51,12 +52,10 @@ class Worker:
         self._loop = Loop()
         self._relay = Relay(self._loop, limits)
         self._token = trio.lowlevel.current_trio_token()
-        engine = Engine()
-        self._trail = Trail(engine.clock, self._tell)
+        self._trail = Trail(time.time, self._tell)
+        engine = Engine(trail=self._trail)
         contexts = Contexts(options.client_ca)
-        self._services = Services(
-            options, self._loop, self._relay, Certificates(self._want), contexts, engine, self._trail
-        )
+        self._services = Services(options, self._loop, self._relay, Certificates(self._want), contexts, engine)
         self._revocation = Revocation(self._loop, self._relay, engine)
         self._server = Server(self._services, listeners)
 

@@ -13,6 +13,7 @@ is not there at all. What is absent lets nobody in, but for `ended`, which comes
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +23,12 @@ from typing import Any
 from router.access import AccessLevel
 from router.sealing import SHORTEST_KEY
 
+LATEST = 2.0**53  # seconds since 1970
 LONGEST_NAME = 64  # characters of a user's or a group's name
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")  # as in sealed texts
+_TEXT = re.compile(r".+", re.DOTALL)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -187,7 +191,7 @@ def to_document(record: Credential) -> dict[str, Any]:
             return {"kind": "key", "id": record.id, "secret": base64.b64encode(record.secret).decode("ascii")}
         case Ended():
             return {"kind": "ended", "session": record.session, "until": record.until}
-        case Issuer():
+        case _:
             return {
                 "kind": "issuer", "issuer": record.issuer, "audience": record.audience,
                 "keys": [dict(key) for key in record.keys], "users": dict(record.users),
@@ -204,6 +208,16 @@ def key_of_document(document: object) -> str | None:
 
 
 _NAMED_BY = {"user": "name", "token": "id", "key": "id", "ended": "session", "issuer": "issuer"}
+
+
+def ended_of_document(document: object) -> Ended | None:
+    """Give what ends a session for good, if a record is about that and however bad the rest of it is: this kind alone
+    takes something away.
+    """
+    if not isinstance(document, Mapping) or document.get("kind") != "ended":
+        return None
+    session = document.get("session")
+    return Ended(session, math.inf) if isinstance(session, str) and session else None
 
 
 def parse_credential(document: object) -> Credential:
@@ -242,7 +256,7 @@ class _Fields:
 
     def time(self, name: str) -> float:
         value = self.get(name, 0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LATEST:
             raise InvalidCredential(f"{name}: expected seconds since 1970")
         return float(value)
 
@@ -282,7 +296,7 @@ def _key(fields: _Fields) -> Key:
         secret = b""
     if len(secret) < SHORTEST_KEY:
         raise InvalidCredential(f"secret: expected base64 of at least {SHORTEST_KEY} bytes")
-    return Key(fields.text("id", _ID), secret)
+    return Key(fields.text("id", _KEY_ID), secret)
 
 
 def _ended(fields: _Fields) -> Ended:
@@ -296,10 +310,7 @@ def _issuer(fields: _Fields) -> Issuer:
     if not isinstance(users, Mapping):
         raise InvalidCredential("users: expected user names by subject")
     named = {str(subject): check_person_name(str(name)) for subject, name in users.items()}
-    audience = fields.text("audience")
-    if not audience:
-        raise InvalidCredential("audience: expected a text")
-    return Issuer(fields.text("issuer"), audience, tuple(keys), named)
+    return Issuer(fields.text("issuer", _TEXT), fields.text("audience", _TEXT), tuple(keys), named)
 
 
 _READERS: Mapping[str, Callable[[_Fields], Credential]] = {

@@ -17,6 +17,7 @@ LONGEST_SOCKET_PATH = 107  # bytes (unix(7): sun_path is 108 with its final NUL)
 LONGEST_MESSAGE = 500  # characters: shown to people and inside protocol errors
 MOST_UPSTREAMS = 64  # of one route
 MOST_NETWORKS = 256  # of one route
+LEAST_RATE = 0.001  # requests a second
 LONGEST_POD_KEY = 64  # characters
 
 
@@ -227,10 +228,13 @@ def parse_web_rules(document: object) -> WebRules:
     ):
         raise InvalidRoute("web: cors: expected origins such as 'https://app.example.org', or '*'")
     largest = document.get("largest_body")
+    rate = _number("rate", document.get("rate", 0.0))
+    if 0 < rate < LEAST_RATE:
+        raise InvalidRoute(f"web: rate: expected 0, for none, or at least {LEAST_RATE:g} requests a second")
     return WebRules(
         tuple(cors),
         None if largest is None else int(_number("largest_body", largest, whole=True)),
-        _number("rate", document.get("rate", 0.0)),
+        rate,
         int(_number("burst", document.get("burst", 0), whole=True)),
         _number("idle_timeout", document.get("idle_timeout", 0.0)),
     )
@@ -259,7 +263,10 @@ def _grants(value: object) -> dict[str, AccessLevel]:
     for grantee in value:
         if not isinstance(grantee, str) or not _GRANTEE.fullmatch(grantee):
             raise InvalidRoute("grants: expected 'user:NAME', 'group:NAME', 'link:ID' or 'everyone'")
-    return {grantee: AccessLevel.parse(level) for grantee, level in value.items()}
+    try:
+        return {grantee: AccessLevel.parse(level) for grantee, level in value.items()}
+    except ValueError as error:
+        raise InvalidRoute(f"grants: {error}") from None
 
 
 def parse_network(text: object) -> Network:

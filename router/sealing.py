@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -90,9 +90,18 @@ def _opened(kind: str, key_id: str, payload: str, found: str, key: bytes) -> Any
         raise Unsealable("the seal does not fit")
     try:
         document: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return _KINDS[kind](**document)
+        value = _KINDS[kind](**document)
+        if not all(isinstance(getattr(value, name), kinds) for name, kinds in _shape(kind)):
+            raise TypeError("fields of other types")
+        return value
     except (binascii.Error, ValueError, TypeError) as error:  # sealed by another version of ours
         raise Unsealable(f"sealed by another version: {type(error).__name__}") from None
+
+
+@lru_cache
+def _shape(kind: str) -> tuple[tuple[str, Any], ...]:
+    """Give the fields of a kind and what they may be: numbers, but for the texts."""
+    return tuple((each.name, str if each.type is str else (int, float)) for each in fields(_KINDS[kind]))
 
 
 _KINDS: Mapping[str, type[Session] | type[Ticket]] = {"Session": Session, "Ticket": Ticket}

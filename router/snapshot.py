@@ -19,6 +19,7 @@ from router.credentials import (
     Credential,
     Credentials,
     InvalidCredential,
+    ended_of_document,
     key_of_document,
     parse_credential,
     to_document,
@@ -131,7 +132,8 @@ def judge_credentials(documents: Iterable[object]) -> tuple[dict[str, Credential
     seen: set[str] = set()
     for number, document in enumerate(documents, 1):
         key = key_of_document(document)
-        if key is not None and key in seen:
+        closed = ended_of_document(document)
+        if key is not None and key in seen and closed is None:
             rejected.append(Rejected(key, "given more than once; none of them is used"))
             good.pop(key, None)
             continue
@@ -139,6 +141,8 @@ def judge_credentials(documents: Iterable[object]) -> tuple[dict[str, Credential
             record = parse_credential(document)
         except InvalidCredential as error:
             rejected.append(Rejected(key or f"credential {number}", str(error)))
+            if closed is not None:
+                good[closed.key] = closed
         else:
             good[record.key] = record
         if key is not None:
@@ -157,7 +161,8 @@ def _advance_credentials(current: Credentials, change: object) -> tuple[Credenti
         raise InvalidDocument("routes: credentials: remove: expected keys")
     if not records and not remove and not rejected:
         return current, []
-    return current.changed(records.values(), [*map(str, remove), *(item.host for item in rejected)]), rejected
+    faulty = [item.host for item in rejected if item.host not in records]
+    return current.changed(records.values(), [*map(str, remove), *faulty]), rejected
 
 
 def judge(documents: Iterable[object]) -> tuple[dict[str, Route], list[Rejected]]:

@@ -48,6 +48,11 @@ def send_to_sign_in(head: RequestHead, visit: Visit, path: str, more: dict[str, 
     return see_other(visit.url(visit.console, f"/sign-in?{urlencode(asked)}"), "sent to the sign-in", [cookie], head)
 
 
+def is_path(path: str) -> bool:
+    """Tell whether a text is a path at one host and cannot be read as another host's URL."""
+    return path.startswith("/") and path[1:2] not in ("/", "\\") and path.isascii() and path.isprintable()
+
+
 def session_cookie(visit: Visit, credentials: Credentials, session: Session) -> tuple[str, str]:
     """Make the field that gives a browser a session with the host it visits."""
     sealed = seal(session, credentials.newest_key, credentials.keys[credentials.newest_key])
@@ -60,7 +65,7 @@ def ask_who(head: RequestHead, visit: Visit, caller: Caller) -> Answer:
         return refuse(head, Refusal(Reason.UNIDENTIFIED, "this token is not valid (any more)", NEW_TOKEN))
     is_page = head.wants_html and head.method == "GET" and not head.is_upgrade
     if is_page and visit.console and head.values(b"sec-fetch-dest") in ([], [b"document"]):
-        return send_to_sign_in(head, visit, head.path)
+        return send_to_sign_in(head, visit, head.path if is_path(head.path) else "/")
     hint = "Send an API token: Authorization: Bearer TOKEN. Make one: podgate token create NAME"
     return refuse(head, Refusal(Reason.UNIDENTIFIED, f"{visit.host} is not open to everyone: say who you are", hint))
 

@@ -43,7 +43,7 @@ def sets_ours(value: bytes) -> bool:
 
 
 def _is_ours(pair: bytes) -> bool:
-    return pair.strip(b" \t\"'").lower().startswith(_OURS)
+    return pair.strip(b" \t\"'=").lower().startswith(_OURS)
 
 
 def set_cookie(name: str, value: str, lifetime: int) -> tuple[str, str]:

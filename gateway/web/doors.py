@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from gateway.errors import Reason, Refusal
 from gateway.web import cookies
-from gateway.web.answers import refuse, see_other, send_to_sign_in, session_cookie
+from gateway.web.answers import is_path, refuse, see_other, send_to_sign_in, session_cookie
 from gateway.web.visit import Answer, Visit
 from gateway.wire import httpreply
 from gateway.wire.httphead import RequestHead
@@ -20,6 +20,7 @@ from router.model import Route
 from router.sealing import Session, Ticket, Unsealable, unseal
 
 DOORS = "/.podgate/"
+MOST_FIELDS = 10  # of a query
 
 
 def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, now: float) -> Answer | None:
@@ -32,7 +33,10 @@ def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, now: f
         return None
     if head.method != "GET" or head.is_upgrade or not visit.console:
         return refuse(head, Refusal(Reason.NO_SUCH_PAGE, f"{path} is for opening with a browser"))
-    asked = {key: values[0] for key, values in parse_qs(query, max_num_fields=10, errors="replace").items()}
+    try:
+        asked = {key: values[0] for key, values in parse_qs(query, max_num_fields=MOST_FIELDS).items()}
+    except ValueError:
+        return refuse(head, Refusal(Reason.MALFORMED, f"the query of {path} has more than {MOST_FIELDS} fields"))
     if name == "sign-out":
         is_own_wish = head.values(b"sec-fetch-site") in ([], [b"none"], [b"same-origin"])
         forget = [cookies.set_cookie(cookies.SESSION, "", 0)] if is_own_wish else []  # else the sign-out page asks
@@ -51,11 +55,6 @@ def inner_door(head: RequestHead, route: Route) -> Answer | None:
     if head.path == f"{DOORS}state" and head.method == "GET" and head.length == 0:
         return Answer(httpreply.document(200, {"state": str(route.state)}), "asked for the state", head.keeps_alive)
     return refuse(head, Refusal(Reason.NO_SUCH_PAGE, "there is no such page here"))
-
-
-def is_path(path: str) -> bool:
-    """Tell whether a text is a path at one host and cannot be read as another host's URL."""
-    return path.startswith("/") and path[1:2] not in ("/", "\\") and path.isascii() and path.isprintable()
 
 
 def _enter(head: RequestHead, visit: Visit, credentials: Credentials, text: str, now: float) -> Answer:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 
 from gateway.errors import Reason, Refusal
 from gateway.proof import Proof
-from gateway.web.answers import too_large_for
+from gateway.web.answers import refuse, too_large_for
 from gateway.web.engine import Engine
 from gateway.web.judging import allowed_origin
 from gateway.web.memory import Given, Seen, recall, see
 from gateway.web.rewriting import request_head, response_head
-from gateway.web.visit import Admitted, Policy, Visit
+from gateway.web.visit import Admitted, Answer, Visit
 from gateway.wire.httpbody import Body, Chunked, Length, UntilClose
 from gateway.wire.httphead import RequestHead, parse_head
 from gateway.wire.httpresponse import ResponseHead, parse_response
@@ -34,10 +34,10 @@ Data = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Why an exchange cannot go on: `unread` is for the opening to read, unless there is a refusal to tell."""
+    """Why an exchange cannot go on: `unread` is for the opening to read, unless the answer is known already."""
 
     unread: bytes
-    refusal: Refusal | None = None
+    answer: Answer | None = None
 
 
 class Exchange:
@@ -55,7 +55,6 @@ class Exchange:
         "_seen",
         "_sent",
         "_served",
-        "_taken",
         "_visit",
         "ending",
         "head_began",
@@ -75,7 +74,6 @@ class Exchange:
         self._sent = b""  # the head of the request, if it has no body, as it came
         self._closes = False  # this response is the last
         self._partial = b""  # the beginning of a response's head
-        self._taken = 0  # bytes of a chunked request body
         self._served = 0  # requests answered here
         self._seen: Seen | None = None
         self._given: Given | None = None
@@ -100,7 +98,12 @@ class Exchange:
     @property
     def wants_more(self) -> bool:
         """Whether the client is to be read."""
-        return not self.ending and self.leaving is None and (self.raw or self._request is None or not self.held)
+        return self.leaving is None and (self.ending or self.raw or self._request is None or not self.held)
+
+    @property
+    def route(self) -> Route:
+        """The route as it was for the request under way, or for the one before."""
+        return self._admitted.route
 
     @property
     def answers_until_close(self) -> bool:
@@ -112,14 +115,17 @@ class Exchange:
     def start(self, head: RequestHead, data: bytes) -> Data:
         """Begin with the request that was let in already, the first of `data`; give the bytes for the upstream."""
         self.held = data
-        return self._admit(head, self._admitted, self._engine.policy)
+        return self._admit(head, self._admitted)
 
     def up(self, data: Data) -> Data:
         """Take bytes from the client; give those for the upstream. Raises Broken."""
+        if self.ending:
+            return b""
         if self._request is None and not self.held:
             data, seen = bytes(data), self._seen
             if seen is not None and self._stands(seen) and (rewritten := recall(seen, data)) is not None:
-                self._request, self._admitted, self._sent = seen.head, seen.admitted, data
+                self._request, self._admitted = seen.head, seen.admitted
+                self._sent = data if seen.head.method in SAFE else b""
                 return rewritten
         elif self._body is not None:
             return self._go_on(self._body, data)
@@ -129,13 +135,11 @@ class Exchange:
         if self.leaving is not None:
             self.leaving = replace(self.leaving, unread=self.leaving.unread + bytes(data))
             return b""
-        if self.ending:
-            return b""
         self.held += data
         return self._begin() if self._request is None and self.held else b""
 
     def _stands(self, seen: Seen) -> bool:
-        return seen.policy is self._engine.policy and self._engine.clock() < seen.until
+        return seen.admitted.policy is self._engine.policy and self._engine.clock() < seen.until
 
     def _begin(self) -> bytes:
         """Begin with the request that is held, if its head is whole and may go to the pod."""
@@ -147,29 +151,30 @@ class Exchange:
             self.head_began = self.head_began or self._engine.steady()
             return b""
         self.head_began = 0.0
-        policy = self._engine.policy
-        admitted = self._engine.decide(head, self._visit)
-        if not isinstance(admitted, Admitted) or not self._leads_here(admitted.route):
+        if not self._leads_here():
             return self._leave()
-        return self._admit(head, admitted, policy)
+        admitted = self._engine.decide(head, self._visit)
+        return self._admit(head, admitted) if isinstance(admitted, Admitted) else self._leave()
 
-    def _leads_here(self, route: Route) -> bool:
+    def _leads_here(self) -> bool:
         """Tell whether the upstream of this connection is one that the route leads to now."""
-        return route.upstreams == self._admitted.route.upstreams
+        route = self._engine.policy.routes.find(self._visit.host)
+        return route is not None and route.upstreams == self._admitted.route.upstreams
 
-    def _admit(self, head: RequestHead, admitted: Admitted, policy: Policy) -> bytes:
+    def _admit(self, head: RequestHead, admitted: Admitted) -> bytes:
         raw, rest = self.held[: head.size], self.held[head.size :]
         rewritten = request_head(head, self._visit, admitted)
         self._request, self._admitted = head, admitted
         self._sent = raw if head.length == 0 and head.method in SAFE else b""
         if head.length == 0:
             if not head.is_upgrade and not admitted.route.web.rate:
-                self._seen = see(raw, head, admitted, rewritten, policy, self._engine.clock())
+                self._seen = see(raw, head, admitted, rewritten, self._engine.clock())
             self.held = rest
             return rewritten
-        self.held, self._taken = b"", 0
+        self.held = b""
         self._body = Length(head.length) if head.length is not None else Chunked(strict=True)
-        return b"".join((rewritten, self._go_on(self._body, rest)))
+        passed = self._go_on(self._body, rest)
+        return b"".join((rewritten, passed)) if self.leaving is None else b""
 
     def _go_on(self, body: Body, data: Data) -> Data:
         """Pass the body on."""
@@ -177,7 +182,8 @@ class Exchange:
             size = body.feed(data)
         except Malformed as error:
             return self._give_up(Refusal(Reason.MALFORMED, f"the request cannot be read: {error}"))
-        if isinstance(body, Chunked) and self._is_too_large(size):
+        largest = self._admitted.route.web.largest_body
+        if isinstance(body, Chunked) and largest is not None and body.announced > largest:
             return self._give_up(too_large_for(self._admitted.route))
         if body.done:
             self._body = None
@@ -185,11 +191,6 @@ class Exchange:
                 self.held = bytes(data[size:])
                 data = data[:size]
         return data
-
-    def _is_too_large(self, size: int) -> bool:
-        self._taken += size
-        largest = self._admitted.route.web.largest_body
-        return largest is not None and self._taken > largest
 
     # ---- down
 
@@ -202,8 +203,8 @@ class Exchange:
         request = self._request
         if request is None:
             raise Broken("the upstream sends what nobody asked for")
-        given = self._given
-        is_known = given is not None and given.request is request and not self._engine.is_draining
+        given = self._given if not self._partial and not self._engine.is_draining else None
+        is_known = given is not None and given.request is request
         if given is not None and is_known and bytes(data[: len(given.data)]) == given.data:
             return self._answer_again(given, data)
         return self._answer(request, self._partial + bytes(data))
@@ -288,7 +289,7 @@ class Exchange:
         if self._served and self._sent and not self._partial:  # it was about to close when the request came
             self.leaving = Leaving(self._sent + self.held)
         else:
-            self.leaving = Leaving(b"", _bad_gateway(self._visit.host, "it ended without an answer"))
+            self._give_up(_bad_gateway(self._visit.host, "it ended without an answer"))
         return True
 
     def _leave(self) -> bytes:
@@ -298,9 +299,9 @@ class Exchange:
 
     def _give_up(self, refusal: Refusal) -> bytes:
         """Leave with a refusal if no answer has begun; otherwise there is no telling any more."""
-        if self._response is not None:
+        if self._response is not None or self._request is None:
             raise Broken(str(refusal))
-        self.leaving = Leaving(b"", refusal)
+        self.leaving = Leaving(b"", refuse(self._request, refusal))
         return b""
 
 

@@ -53,8 +53,10 @@ def _shown(head: RequestHead, visit: Visit, credentials: Credentials, now: float
 
 def _authorized(value: bytes, credentials: Credentials, now: float) -> _Shown | None:
     """Read an Authorization field (RFC 9110, 11.4; RFC 6750; RFC 7617). None: it is for the pod."""
-    scheme, _, given = value.decode("ascii", "replace").partition(" ")
-    text = given.strip(" ")
+    words = value.decode("ascii", "replace").split(None, 1)
+    if any(word.startswith(TOKEN_PREFIX) for word in words[:1]):
+        return _Shown(is_token_ours=True)  # without a scheme: not for a pod either
+    scheme, text = words if len(words) == 2 else ("", "")
     if scheme.lower() == "basic":  # which browsers keep, and then send by themselves
         try:
             user, _, password = base64.b64decode(text, validate=True).decode().partition(":")

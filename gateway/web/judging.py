@@ -25,7 +25,7 @@ from gateway.wire import httpreply
 from gateway.wire.httphead import RequestHead
 from router.access import Decision, decide
 from router.credentials import Credentials
-from router.model import Route, RouteState
+from router.model import Protocol, Route, RouteState
 from router.sealing import Session
 
 SESSION_LIFETIME = 12 * 3600.0  # seconds that a session lasts which comes from a token
@@ -39,22 +39,22 @@ def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitt
     if head.host != visit.host:
         return refuse(head, foreign(head, visit))
     route = policy.routes.find(visit.host)
-    if route is None:
-        return refuse(head, Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {visit.host} any more"))
+    if route is None or route.protocol is not Protocol.HTTP:
+        return refuse(head, Refusal(Reason.UNKNOWN_HOST, f"there is no web pod behind {visit.host} any more"))
     if not is_from_allowed_network(route, visit):
         return refuse(head, network_refusal(visit.host, visit.address))
     if route.own:
-        return _decide(head, visit, route, NOBODY)
+        return _decide(head, visit, route, NOBODY, policy)
     answer = _preflight(head, route) or outer_door(head, visit, policy.credentials, now)
     if answer is not None:
         return answer
     caller = identify(head, visit, policy.credentials, route, now)
     if _QUERY_TOKEN.search(head.target):
         return _trade_token(head, visit, policy.credentials, caller, now)
-    return _decide(head, visit, route, caller)
+    return _decide(head, visit, route, caller, policy)
 
 
-def _decide(head: RequestHead, visit: Visit, route: Route, caller: Caller) -> Admitted | Answer:
+def _decide(head: RequestHead, visit: Visit, route: Route, caller: Caller, policy: Policy) -> Admitted | Answer:
     decision = decide(route.access, caller.principal, route.pod, route.grants)
     if caller.is_token_ours and caller.principal is None:
         decision = Decision.UNIDENTIFIED  # who shows a token means to be somebody, even where nobody needs to be
@@ -69,7 +69,7 @@ def _decide(head: RequestHead, visit: Visit, route: Route, caller: Caller) -> Ad
         return tell_state(head, route, visit)
     if route.web.largest_body is not None and (head.length or 0) > route.web.largest_body:
         return refuse(head, too_large_for(route))
-    return Admitted(route, caller)
+    return Admitted(route, caller, policy)
 
 
 def is_from_allowed_network(route: Route, visit: Visit) -> bool:

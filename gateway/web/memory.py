@@ -8,8 +8,8 @@ import re
 from typing import NamedTuple
 
 from gateway.proof import TOKEN_PREFIX
-from gateway.web.visit import Admitted, Policy
-from gateway.wire.httphead import RequestHead
+from gateway.web.visit import Admitted
+from gateway.wire.httphead import LARGEST_HEAD, RequestHead
 
 MEMORY = 1.0  # seconds that a judgement stands for equal heads: what ends by itself, such as a token, ends so late
 
@@ -22,7 +22,6 @@ class Seen(NamedTuple):
 
     method: bytes  # with the space after it
     tail: bytes  # all that follows the target
-    policy: Policy
     until: float
     head: RequestHead
     admitted: Admitted
@@ -38,19 +37,19 @@ class Given(NamedTuple):
     rewritten: bytes
 
 
-def see(raw: bytes, head: RequestHead, admitted: Admitted, rewritten: bytes, policy: Policy, now: float) -> Seen | None:
+def see(raw: bytes, head: RequestHead, admitted: Admitted, rewritten: bytes, now: float) -> Seen | None:
     """Remember a head by its bytes and those made of it; None: it is not of the kind that is remembered."""
     begin = len(head.method) + 1
     end = begin + len(head.target)
     is_plain = head.path == head.target and raw[:begin] == rewritten[:begin] and raw[begin:end] == rewritten[begin:end]
     if not is_plain or _PLAIN.fullmatch(raw, begin, end) is None:
         return None
-    return Seen(raw[:begin], raw[end:], policy, now + MEMORY, head, admitted, rewritten[end:])
+    return Seen(raw[:begin], raw[end:], now + MEMORY, head, admitted, rewritten[end:])
 
 
 def recall(seen: Seen, data: bytes) -> bytes | None:
     """Give what the pod is to get for `data`, if that is a remembered head with a plain target."""
-    if not data.startswith(seen.method) or not data.endswith(seen.tail):
+    if not data.startswith(seen.method) or not data.endswith(seen.tail) or len(data) > LARGEST_HEAD:
         return None
     begin, end = len(seen.method), len(data) - len(seen.tail)
     if _PLAIN.fullmatch(data, begin, end) is None or data.find(_TOKEN, begin, end) >= 0:

@@ -118,11 +118,14 @@ class Passing:
         self.settle(link)
         return False
 
-    def end_idle(self, link: Link) -> None:
-        """End a link that is between two requests."""
-        if link.web is not None and link.web.is_idle and link.down_flow is OPEN and not link.down:
-            link.down_flow = ENDING
-            self._relay.finish_down(link)
+    def end_idle(self, link: Link) -> bool:
+        """Say goodbye to a client that is between two requests; tell whether it is."""
+        if link.web is None or not link.web.is_idle or link.down_flow is not OPEN or link.down:
+            return False
+        link.up, link.up_flow = b"", ENDED
+        link.down_flow = ENDING
+        self._relay.finish_down(link)
+        return True
 
     def is_overdue(self, link: Link) -> bool:
         """Tell whether a client has had its time to finish the head of a request."""
@@ -134,8 +137,8 @@ class Passing:
         relay, exchange = self._relay, link.web
         if exchange is None or link.closed:
             return None
-        if exchange.leaving is not None and not link.down:
-            return relay.give_back(link)
+        if exchange.leaving is not None:  # what is still on its way down goes first
+            return relay.watch(link) if link.down else relay.give_back(link)
         if exchange.ending and link.down_flow is OPEN:
             link.up, link.up_flow = b"", ENDED
             link.down_flow = ENDING

@@ -1,8 +1,8 @@
 """The heads of requests and responses as the other side is to see them. Pure.
 
 What concerns one connection only is taken out (RFC 9110, section 7.6.1), and so is what only the gateway may say: who
-the caller is and where they come from. Field names are compared with `_` read as `-`, since many servers hand both to
-an application under one name. Framing stays as it is, because bodies are relayed as they come.
+the caller is and where they come from. Field names are compared with every sign read as `-`, since some servers
+hand them all to an application under one name. Framing stays as it is, because bodies are relayed as they come.
 """
 
 from gateway.web import cookies
@@ -33,10 +33,10 @@ _ISOLATION = (
 
 def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
     """Make the head that the pod receives."""
-    named = frozenset(list_members(head.values(b"connection")))
+    named = frozenset(_plain(option) for option in list_members(head.values(b"connection")))
     lines = [f"{head.method} {head.path} HTTP/1.{head.minor}\r\n".encode("ascii")]
     for field in head.fields:
-        name = field.name.replace(b"_", b"-") if b"_" in field.name else field.name
+        name = _plain(field.name)
         if name in _HOP_BY_HOP or name in named or name in _OURS or name.startswith(_OUR_PREFIXES):
             continue
         if name == b"expect" and not head.expects_continue:
@@ -55,6 +55,14 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _plain(name: bytes) -> bytes:
+    """Read a name as the most careless server does: to CGI, whatever is no letter or digit is one and the same."""
+    return name.translate(_FOLDED)
+
+
+_FOLDED = bytes(byte if byte < 128 and chr(byte).isalnum() else ord("-") for byte in range(256))
 
 
 def _from_us(head: RequestHead, visit: Visit, admitted: Admitted) -> str:

@@ -59,6 +59,7 @@ class Admitted:
 
     route: Route
     caller: Caller
+    policy: Policy  # by which that was decided
 
 
 @dataclass(frozen=True, slots=True)

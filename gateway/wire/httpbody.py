@@ -84,6 +84,7 @@ class Chunked:
 
     strict: bool
     done: bool = field(default=False, init=False)
+    announced: int = field(default=0, init=False)  # bytes of payload of all chunks so far, come or not
     _part: _Part = field(default=_Part.SIZE, init=False)
     _payload: int = field(default=0, init=False)  # bytes of this chunk still to come
     _held: bytes = field(default=b"", init=False)  # the beginning of an unfinished line
@@ -146,6 +147,7 @@ class Chunked:
         self._payload = int(size, 16)
         if self._payload > LARGEST_LENGTH:
             raise Malformed(f"{_PHASE}: chunk size beyond {LARGEST_LENGTH} bytes")
+        self.announced += self._payload
         self._part = _Part.END if self._payload else _Part.TRAILER
 
     def _read_end(self, line: bytes) -> None:

@@ -506,10 +506,11 @@ def test_much_goes_up_and_down_whole_past_a_slow_reader(gateway: Running, client
 
 
 def test_an_upload_that_nobody_takes_waits_in_one_batch(gateway: Running, client: TlsPeer) -> None:
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def serve(connection: socket.socket) -> None:
         read_head(connection)
+        begun.set()
         go_on.wait(DEADLINE)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(read_to_end, connection).result(DEADLINE)
@@ -525,6 +526,7 @@ def test_an_upload_that_nobody_takes_waits_in_one_batch(gateway: Running, client
         except BlockingIOError:
             pass
         client.socket.settimeout(DEADLINE)
+        assert begun.wait(DEADLINE)
         (link,) = links(gateway)
         assert gateway.in_loop(lambda: len(link.up)) <= BATCH
         go_on.set()
@@ -608,7 +610,8 @@ def test_no_descriptor_is_left_behind(gateway: Running, ca: trustme.CA) -> None:
                 if last:
                     client.receive_to_end()
                 client.close()
-                assert pod.wait_for_end()
+                if last != b"z\r\n":  # which is refused at sight: the pod is not even dialled
+                    assert pod.wait_for_end()
             if turn == 1:
                 before = descriptors()
         assert descriptors() <= before + 4

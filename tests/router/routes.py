@@ -43,7 +43,7 @@ routes = st.builds(
         WebRules,
         st.lists(st.sampled_from(["*", "https://a.test", "http://[::1]:80"]), max_size=2).map(tuple),
         st.none() | st.integers(0, 2**53 - 1),
-        st.floats(0, 1e9),
+        st.just(0.0) | st.floats(0.001, 1e9),
         st.integers(0, 1000),
         st.floats(0, 1e9),
     ),

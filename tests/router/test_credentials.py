@@ -27,12 +27,12 @@ from router.sealing import Session, seal, unseal
 
 names = st.from_regex(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", fullmatch=True).filter(lambda name: name != "everyone")
 ids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-times = st.floats(allow_nan=False, allow_infinity=False)
+times = st.floats(-(2.0**52), 2.0**52)
 hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 records = st.one_of(
     st.builds(User, names, st.frozensets(names, max_size=3), times),
     st.builds(Token, ids, hashes, names, ids | st.just(""), st.sampled_from(AccessLevel), st.none() | times, st.text()),
-    st.builds(Key, ids, st.binary(min_size=32, max_size=64)),
+    st.builds(Key, ids.filter(lambda text: len(text) <= 32), st.binary(min_size=32, max_size=64)),
     st.builds(Ended, ids, times),
     st.builds(
         Issuer,
@@ -168,7 +168,7 @@ def test_a_person_may_be_called_so(name: str) -> None:
 
 
 def test_a_key_by_any_name_opens_what_it_seals() -> None:
-    key = parse_credential({**KEY, "id": "k" * 64})
+    key = parse_credential({**KEY, "id": "k" * 32})
     assert isinstance(key, Key)
     session = Session("h", "s", 0.0, 9.0, "alice")
     assert unseal(Session, seal(session, key.id, key.secret), {key.id: key.secret}, 1.0) == session

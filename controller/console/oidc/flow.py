@@ -125,8 +125,7 @@ class OidcSignIn:
 
     async def _publish(self, keys: tuple[WebKey, ...]) -> None:
         """Let the gateways take the provider's tokens; who is who there they learn from `controller.people`."""
-        if keys:
-            self._site.people.put_issuer(Issuer(self._oidc.issuer, self._oidc.client_id, keys))
+        self._site.people.put_issuer(Issuer(self._oidc.issuer, self._oidc.client_id, keys))
 
     def _problem(self, status: int, text: str) -> Response:
         name = self._site.provider

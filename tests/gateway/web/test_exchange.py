@@ -60,9 +60,16 @@ def left(talk: Talk) -> Leaving:
 
 
 def refused(talk: Talk) -> Reason:
-    refusal = left(talk).refusal
-    assert refusal is not None
-    return refusal.reason
+    answer = left(talk).answer
+    assert answer is not None
+    return _REASONS[answer.data[:13]]
+
+
+_REASONS = {
+    b"HTTP/1.1 400 ": Reason.MALFORMED,
+    b"HTTP/1.1 413 ": Reason.TOO_LARGE,
+    b"HTTP/1.1 502 ": Reason.UNREACHABLE,
+}
 
 
 # ---- one request and its response
@@ -213,7 +220,6 @@ def test_when_either_side_says_close_the_response_says_so_and_is_the_last(
     assert values(down, "connection") == ["close"]
     assert down.endswith(b"\r\n\r\nhello")
     assert talk.exchange.ending
-    assert not talk.exchange.wants_more
     assert talk.take_up() == b""
 
 
@@ -369,7 +375,7 @@ def test_a_safe_request_on_a_connection_that_had_grown_stale_is_sent_again(size:
     talk.upstream(OK)
     talk.client(second + SECOND)
     assert talk.exchange.upstream_ended()
-    assert left(talk).refusal is None
+    assert left(talk).answer is None
     assert (second + SECOND).startswith(left(talk).unread)
     assert left(talk).unread.startswith(second)
 
@@ -497,7 +503,7 @@ def test_a_second_request_that_cannot_be_read_is_for_the_opening_to_refuse(size:
     talk.upstream(OK)
     assert talk.take_down() == OK
     assert talk.take_up() == b""
-    assert left(talk).refusal is None
+    assert left(talk).answer is None
     assert second.startswith(left(talk).unread)
 
 
@@ -507,7 +513,7 @@ def test_a_second_request_for_another_host_goes_nowhere(size: int) -> None:
     talk.take_up()
     talk.upstream(OK)
     assert talk.take_up() == b""
-    assert left(talk).refusal is None
+    assert left(talk).answer is None
 
 
 @cut
@@ -543,7 +549,7 @@ def test_a_pod_that_has_moved_is_left_for_its_new_place(size: int) -> None:
     site.policy = policy(route(PUBLIC, upstreams=(TcpAddress("127.0.0.1", 9),)))
     talk.client(SECOND)
     assert talk.take_up() == b""
-    assert left(talk).refusal is None
+    assert left(talk).answer is None
     assert SECOND.startswith(left(talk).unread)
 
 

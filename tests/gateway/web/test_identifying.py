@@ -81,7 +81,8 @@ def basic(user: str, password: str) -> str:
         ("Authorization: Basic /w==", None, False),
         ("Authorization: Bearer", None, False),
         ("Authorization: \xff\xfe", None, False),
-        (f"Authorization: {ALICE}", None, False),
+        (f"Authorization: {ALICE}", None, True),
+        (f"Authorization: Bearer\t{ALICE}", "alice", True),
     ],
 )
 def test_an_authorization_is_ours_or_left_to_the_pod(line: str, who: str | None, is_ours: bool) -> None:
