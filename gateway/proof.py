@@ -21,7 +21,7 @@ from router.sealing import CLOCK_SKEW, Session, Unsealable, unseal
 TOKEN_PREFIX = "pgt_"  # noqa: S105  # tells our tokens from those that a pod itself gives out
 LONGEST_TOKEN = 8192  # characters, of a web token with many claims
 BACKDATED = 3600.0  # seconds: client certificates begin to be valid so long before they are issued (certs.authority)
-WHOLE_SECOND = 1.0  # certificates tell times in whole seconds: what was issued right after `since` must not seem older
+WHOLE_SECOND = 1.0  # certificates and web tokens tell whole seconds: what was issued right after `since` is not older
 ALGORITHMS = ("RS256", "ES256", "EdDSA")  # of web tokens (RFC 7518): signatures only, never a shared secret or none
 
 
@@ -104,7 +104,7 @@ class WebTokenProof:
         """Tell whose it is while it is valid and its issuer is one of ours."""
         issuer = credentials.issuers.get(self.issuer)
         user = credentials.user(issuer.users.get(self.subject, "")) if issuer is not None else None
-        if user is None or now >= self.expires or self.issued < user.since:
+        if user is None or now >= self.expires or self.issued + WHOLE_SECOND < user.since:
             return None
         return Principal(user.name, user.groups, credential="web token")
 
@@ -149,8 +149,11 @@ def by_web_token(text: str, issuer: Issuer, now: float) -> WebTokenProof | None:
             return None
         options: Any = {"require": ["exp", "iat", "sub"], "verify_exp": False, "verify_iat": False}
         claims = jwt.decode(
-            text, key=key, algorithms=ALGORITHMS, audience=issuer.audience, issuer=issuer.issuer, options=options
-        )
+            text, key=key, algorithms=ALGORITHMS, audience=issuer.audience, issuer=issuer.issuer, options=options,
+            leeway=CLOCK_SKEW,
+        )  # fmt: skip
+        if claims.get("azp", issuer.audience) != issuer.audience:
+            return None  # made for another client that the same provider serves (OpenID Connect Core, section 2)
         proof = WebTokenProof(issuer.issuer, str(claims["sub"]), float(claims["iat"]), float(claims["exp"]))
     except (jwt.PyJWTError, ValueError, TypeError):
         return None

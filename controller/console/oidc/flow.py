@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from controller.console.destination import FIELDS, read_destination
 from controller.console.oidc.provider import Provider, ProviderFailure
+from controller.console.oidc.remembered import recall, remember
 from controller.console.oidc.settings import OidcSettings
 from controller.console.oidc.tokens import BadToken, Claims, WebKey
 from controller.console.sealed import Record
@@ -31,6 +32,7 @@ LASTS = 600.0  # seconds for a person to sign in at the provider
 CALLBACK = "/oidc/callback"
 SCOPE = "openid profile email"
 REFRESH_EVERY = 300.0  # seconds between two looks at the provider's keys, for those who never come by here
+RETRY_FIRST, RETRY_LAST = 5.0, 60.0  # seconds until the provider is asked again that did not answer
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class OidcSignIn:
         self._site = site
         self._provider = Provider(settings, site.now, self._publish)
         self._oidc = settings.oidc
+        self._home = site.control.settings.home
 
     @property
     def routes(self) -> list[Route]:
@@ -81,12 +84,19 @@ class OidcSignIn:
         they signed.
         """
         ending = self._site.control.ending
+        kept = await trio.to_thread.run_sync(recall, self._home, self._oidc.issuer)
+        if kept:
+            self._site.people.put_issuer(self._issuer(kept))
+        pause = RETRY_FIRST
         while not ending.is_set():
             try:
                 await self._provider.refresh()
+                pause = RETRY_FIRST
+                wait = REFRESH_EVERY
             except ProviderFailure as failure:
-                log.warning("oidc: the keys of %s: %s", self._oidc.issuer, failure)
-            with trio.move_on_after(REFRESH_EVERY):
+                log.warning("oidc: the keys of %s: %s; asked again in %.0f s", self._oidc.issuer, failure, pause)
+                wait, pause = pause, min(pause * 2, RETRY_LAST)
+            with trio.move_on_after(wait):
                 await ending.wait()
 
     async def _judge(self, request: Request) -> Response:
@@ -125,7 +135,11 @@ class OidcSignIn:
 
     async def _publish(self, keys: tuple[WebKey, ...]) -> None:
         """Let the gateways take the provider's tokens; who is who there they learn from `controller.people`."""
-        self._site.people.put_issuer(Issuer(self._oidc.issuer, self._oidc.client_id, keys))
+        self._site.people.put_issuer(self._issuer(keys))
+        await trio.to_thread.run_sync(remember, self._home, self._oidc.issuer, keys)
+
+    def _issuer(self, keys: tuple[WebKey, ...]) -> Issuer:
+        return Issuer(self._oidc.issuer, self._oidc.client_id, keys)
 
     def _problem(self, status: int, text: str) -> Response:
         name = self._site.provider

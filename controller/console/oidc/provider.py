@@ -182,7 +182,7 @@ async def _body(answer: httpx.Response) -> bytes:
 def _judged(request: httpx.Request, answer: httpx.Response, body: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if answer.status_code != httpx.codes.OK:
         error = document.get("error") if isinstance(document, Mapping) else None

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from gateway.web import cookies
-from gateway.web.doors import is_path
+from gateway.web.answers import is_path
 from router.access import AccessLevel
 from router.credentials import Credentials
 from router.model import RouteState

@@ -162,8 +162,8 @@ def test_an_endpoints_rules_are_changed_one_by_one(run: Run, site: Real) -> None
     assert run("pod", "access", "site", "--host", "site.example.org").code == 0
     shown = run("pod", "show", "site").out
     assert (
-        "access read, also reached as site.example.org, only from 10.0.0.0/8, 2001:db8::/32, asks for client certificates"
-        in shown
+        "access read, also reached as site.example.org, only from 10.0.0.0/8, 2001:db8::/32, "
+        "asks for client certificates" in shown
     )
     assert "scripts of https://a.example, bodies of at most 10485760 bytes, 2.5 requests a second" in shown
     undone = (
