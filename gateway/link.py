@@ -26,6 +26,7 @@ from router.model import Route
 log = logging.getLogger("podgate.link")
 
 RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
+MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 
 
@@ -149,6 +150,18 @@ class Link:
         if self.web is not None and self.web.route.web.idle_timeout:
             return self.web.route.web.idle_timeout, "silent while a request was under way"
         return limits.idle, "idle"
+
+    def read_batch(self, pointer: openssl.Pointer, got: int, room: int) -> tuple[int, Why | None]:
+        """Go on reading from the client, into `room` bytes, after a first read gave `got`.
+
+        Gives the bytes read in all, and why there are not more.
+        """
+        size = max(got, 0)
+        while got >= MORE and size <= room - RECORD:
+            got = openssl.read(self.handle, pointer + size, RECORD)
+            if got > 0:
+                size += got
+        return size, openssl.why(self.handle, got) if got <= 0 else None
 
     def write_batch(self, pointer: openssl.Pointer, size: int) -> tuple[int, Why | None]:
         """Write several records to the client, corked, so that they leave in full segments.

@@ -17,25 +17,24 @@ A client that vanishes (a bare FIN may be a truncation, RFC 8446 section 6.1) ha
 upstream is reset, so that the server does not take half a message for a whole one. An upstream that fails has what it
 sent delivered, and then the client's TCP ends without close_notify, for the same reason. Where nobody takes what a
 client still sends, it is read and dropped for a while, since closing over unread bytes would send a reset that
-overtakes what the client has not read yet. Links are looked at by turns of a wheel of seconds, not at each message.
+overtakes what the client has not read yet. What no event tells is for `gateway.upkeep`, and what differs for HTTP
+for `gateway.web.relaying`.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from gateway import openssl
-from gateway.link import RECORD, Flow, Limits, Link
+from gateway.link import MORE, RECORD, Flow, Limits, Link
 from gateway.loop import Loop
+from gateway.upkeep import Upkeep
 from gateway.waiting import READ, TROUBLE, WRITE
-from gateway.web import relaying as web
-from gateway.wheel import Wheel
+from gateway.web.relaying import Passing
 
 log = logging.getLogger("podgate.link")
 
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
-MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
 FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
 READABLE, WRITABLE = READ | TROUBLE, WRITE | TROUBLE  # what calls for an attempt
@@ -47,18 +46,16 @@ class Relay:
 
     def __init__(self, loop: Loop, limits: Limits | None = None) -> None:
         self._loop = loop
-        self.limits = limits if limits is not None else Limits()
-        self._look = max(1.0, min(self.limits.idle, self.limits.linger, self.limits.stall) / 2)
         self._links: set[Link] = set()
-        self._wheel = Wheel(loop, partial(self._guard, self._look_at))
+        self.upkeep = Upkeep(self, loop, limits if limits is not None else Limits())
         # One for all links, which are served one at a time: allocated for each read it would be faulted in anew.
         self._scratch = memoryview(bytearray(BATCH))
         self._pointer = openssl.pointer_to(self._scratch)
         self._used = 0  # bytes at its beginning that wait for `_deliver`, for these:
         self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
         self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
-        self._web = web.Passing(self)
-        self.returned: Callable[[Link], object] = self._close_returned  # told of a link that was given back
+        self.web = Passing(self)
+        self.returned: Callable[[Link], object] = lambda link: link.client.close()  # told of one that was given back
         loop.after_handlers(self._deliver)
 
     def count(self) -> int:
@@ -67,7 +64,7 @@ class Relay:
 
     def add(self, link: Link) -> None:
         """Take over an established connection; from now on only the relay touches its sockets."""
-        self._guard(self._open, link)
+        self.guard(self._open, link)
 
     @property
     def links(self) -> Iterable[Link]:
@@ -77,7 +74,7 @@ class Relay:
     def end_idle(self) -> None:
         """Say goodbye to the clients that have nothing under way, as far as that can be known: of HTTP."""
         for link in tuple(self._links):
-            self._guard(self._web.end_idle, link)
+            self.guard(self.web.end_idle, link)
 
     def close(self) -> None:
         """Close the links that are still open."""
@@ -94,7 +91,7 @@ class Relay:
                 else:
                     self.finish_down(link)
                 if link.web is not None:
-                    self._web.settle(link)
+                    self.web.settle(link)
             if events & READABLE and link.client_mask & READ and not link.closed:
                 self._from_client(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
@@ -105,13 +102,13 @@ class Relay:
             if events & WRITABLE and link.up:
                 self.to_upstream(link, link.up)
                 if link.web is not None:
-                    self._web.settle(link)
+                    self.web.settle(link)
             if events & READABLE and link.upstream_mask & READ and not link.closed:
                 self._from_upstream(link)
         except Exception as fault:  # noqa: BLE001  # of ours, with one link: it must not take the others down
             self.fault(link, fault)
 
-    def _guard(self, step: Callable[[Link], object], link: Link) -> None:
+    def guard(self, step: Callable[[Link], object], link: Link) -> None:
         """Take a step with a link; a fault of ours must not take the others down."""
         try:
             step(link)
@@ -126,13 +123,13 @@ class Relay:
     def _open(self, link: Link) -> None:
         self._links.add(link)
         link.opened = link.active = self._loop.now
-        self._wheel.put(link, self._loop.now + self._pause(link))
+        self.upkeep.begin(link)
         self._loop.handle(link.client_fd, partial(self._client_ready, link))
         self._loop.handle(link.upstream_fd, partial(self._upstream_ready, link))
         if link.up:
             self.to_upstream(link, link.up)
         if link.web is not None:
-            self._web.settle(link)
+            self.web.settle(link)
         self.watch(link)
         if link.client_mask & READ:
             self._from_client(link)  # OpenSSL may already hold decrypted bytes that no epoll will report
@@ -156,35 +153,29 @@ class Relay:
                     self.to_client(link, self._pointer + begin, size)
                 except Exception as fault:  # noqa: BLE001
                     self.fault(link, fault)
-        self._web.deliver()
+        self.web.deliver()
 
     # ---- up
 
     def _from_client(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        handle, read, begin = link.handle, openssl.read, self._used
-        got = read(handle, self._pointer + begin, RECORD)
+        begin = self._used
+        got = openssl.read(link.handle, self._pointer + begin, RECORD)
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
             self._used = begin + got
             if link.web is None:
                 self._ups.append((link, begin, self._used))
             else:
-                self._web.take_up(link, self._scratch[begin : self._used])
+                self.web.take_up(link, self._scratch[begin : self._used])
             return
-        size = max(got, 0)
-        while got >= MORE and begin + size <= BATCH - RECORD:
-            got = read(handle, self._pointer + (begin + size), RECORD)
-            if got > 0:
-                size += got
-        why = openssl.why(handle, got) if got <= 0 else None
+        size, why = link.read_batch(self._pointer + begin, got, BATCH - begin)
         if size:
             link.received += size
-            if link.up_flow is OPEN and link.web is None:
-                self.to_upstream(link, self._scratch[begin : begin + size])
-            elif link.up_flow is OPEN:
-                self._web.pass_up(link, self._scratch[begin : begin + size])
+            if link.up_flow is OPEN:
+                pass_on = self.to_upstream if link.web is None else self.web.pass_up
+                pass_on(link, self._scratch[begin : begin + size])
         if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
             self._client_ended(link, clean=why is openssl.Why.GOODBYE)
 
@@ -223,7 +214,7 @@ class Relay:
         if link.end_upstream():
             link.up_flow = ENDED
         else:
-            self._wheel.put(link, self._loop.now + 1)  # then tried again
+            self.upkeep.look_at(link, self._loop.now + 1)  # then tried again
 
     # ---- down
 
@@ -241,14 +232,14 @@ class Relay:
         if size > RECORD and link.web is None:
             self.to_client(link, self._pointer + begin, size)
         elif size > RECORD:
-            self._web.pass_down(link, self._scratch[begin : begin + size])
+            self.web.pass_down(link, self._scratch[begin : begin + size])
         elif size:
             self._used = begin + size
             if link.web is None:
                 self._downs.append((link, begin, size))
             else:
-                self._web.take_down(link, self._scratch[begin : self._used])
-        elif link.web is None or self._web.upstream_ended(link):
+                self.web.take_down(link, self._scratch[begin : self._used])
+        elif link.web is None or self.web.upstream_ended(link):
             link.down_flow = ENDING
             self.finish_down(link)
 
@@ -292,7 +283,7 @@ class Relay:
                 return self.end(link, "client went away" if link.client_lost else "both sides ended")
             if not link.ends_at:
                 link.ends_at = self._loop.now + LEAVE
-                self._wheel.put(link, link.ends_at)
+                self.upkeep.look_at(link, link.ends_at)
         client, upstream = link.interests()
         if client != link.client_mask:
             link.client_mask = client
@@ -303,13 +294,10 @@ class Relay:
         return None
 
     def end(self, link: Link, why: str) -> None:
+        """Close both sides at once; `why` is for the log."""
         if link.closed:
             return
-        link.closed = why
-        self._links.discard(link)
-        self._wheel.drop(link)
-        self._loop.forget(link.client_fd)
-        self._loop.forget(link.upstream_fd)
+        self._let_go(link, why)
         link.client.close()
         if link.up_flow is not ENDED:  # the client had not ended: what came from it may be half of a message
             link.close_upstream_by_reset()
@@ -318,41 +306,15 @@ class Relay:
 
     def give_back(self, link: Link) -> None:
         """Let go of a link whose client goes back to its opening; its upstream is closed."""
-        link.closed = "given back"
-        self._links.discard(link)
-        self._wheel.drop(link)
-        for descriptor in (link.client_fd, link.upstream_fd):
-            self._loop.watch(descriptor, 0)
-            self._loop.forget(descriptor)
+        self._loop.watch(link.client_fd, 0)
+        self._let_go(link, "given back")
         link.close_upstream_by_reset()
         link.upstream.close()
         self.returned(link)
 
-    def _pause(self, link: Link) -> float:
-        """Tell in how many seconds a link is to be looked at again."""
-        if link.web is None:
-            return self._look
-        return max(1.0, min(self._look, self.limits.keep_alive / 2, (link.web.route.web.idle_timeout or math.inf) / 2))
-
-    @staticmethod
-    def _close_returned(link: Link) -> None:
-        link.client.close()
-
-    def look_at(self, link: Link, when: float) -> None:
-        """See to it that a link is looked at within two seconds after `when`, of the loop's clock."""
-        self._wheel.put(link, when)
-
-    def _look_at(self, link: Link) -> None:
-        if link.client_lost and link.up_flow is ENDING and not link.up:
-            self.finish_up(link)
-            self.watch(link)
-        if link.ends_at and self._loop.now >= link.ends_at:
-            self.end(link, "client sent on after the end")
-        if link.web is not None and self._web.is_overdue(link):
-            self.end(link, "the head of a request did not come in time")
-        limit, why = link.silence(self.limits)
-        if self._loop.now - link.active >= limit and not self._web.end_idle(link):
-            self.end(link, why)
-        elif not link.closed:
-            soon = link.client_lost or link.ends_at
-            self._wheel.put(link, self._loop.now + (1 if soon else self._pause(link)))
+    def _let_go(self, link: Link, why: str) -> None:
+        link.closed = why
+        self._links.discard(link)
+        self.upkeep.end(link)
+        self._loop.forget(link.client_fd)
+        self._loop.forget(link.upstream_fd)

@@ -5,7 +5,6 @@ what they gave is sent. Were each sent at once, the server at the other end woul
 bench http`, another path each time: 120 against 45 µs).
 """
 
-import time
 from typing import TYPE_CHECKING
 
 from gateway import openssl
@@ -127,11 +126,6 @@ class Passing:
         self._relay.finish_down(link)
         return True
 
-    def is_overdue(self, link: Link) -> bool:
-        """Tell whether a client has had its time to finish the head of a request."""
-        began = link.web.head_began if link.web is not None else 0.0
-        return began > 0 and time.monotonic() >= began + self._relay.limits.request_head
-
     def settle(self, link: Link) -> None:
         """Do what the exchange asks for, as soon as what was passed on has been taken."""
         relay, exchange = self._relay, link.web
@@ -147,5 +141,5 @@ class Passing:
         elif exchange.held and not link.up and (exchange.raw or exchange.is_idle) and link.up_flow is OPEN:
             if not exchange.head_began:
                 return self.pass_up(link, b"")
-            relay.look_at(link, exchange.head_began + relay.limits.request_head)
+            relay.upkeep.look_at(link, exchange.head_began + relay.upkeep.limits.request_head)
         return relay.watch(link)

@@ -181,7 +181,7 @@ def test_a_request_that_is_given_back_waits_for_what_is_still_on_its_way_down(
 
         def stall() -> bool:
             link.down = b"the rest"
-            gateway.services.relay._web.pass_up(link, request(host="other.pods.test"))
+            gateway.services.relay.web.pass_up(link, request(host="other.pods.test"))
             return bool(link.closed)
 
         assert not gateway.in_loop(stall)
