@@ -16,6 +16,7 @@ The walk of one connection through the files:
       errors        why a connection is refused; `replies` says so in its own protocol
     link          what is known of an established connection
     relay         owns every link until both sides have ended; `openssl` is TLS without copies
+    upkeep        looks at each link now and then, for what no event tells
     revocation    ends links whose access was taken back
 
 The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to

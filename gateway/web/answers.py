@@ -1,5 +1,6 @@
 """The answers that the gateway gives itself."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from gateway.errors import Reason, Refusal
@@ -59,19 +60,32 @@ def session_cookie(visit: Visit, credentials: Credentials, session: Session) -> 
     return cookies.set_cookie(cookies.SESSION, sealed, max(0, int(session.expires - session.issued)))
 
 
+def _is_page(head: RequestHead, visit: Visit) -> bool:
+    """Tell whether a person's browser opens a page, and there is a site to send them to."""
+    is_page = head.wants_html and head.method == "GET" and not head.is_upgrade
+    return is_page and bool(visit.console) and head.values(b"sec-fetch-dest") in ([], [b"document"])
+
+
 def ask_who(head: RequestHead, visit: Visit, caller: Caller) -> Answer:
     """Answer one whom nobody knows: a person is sent to sign in, a program is told what to send."""
     if caller.is_token_ours:
         return refuse(head, Refusal(Reason.UNIDENTIFIED, "this token is not valid (any more)", NEW_TOKEN))
-    is_page = head.wants_html and head.method == "GET" and not head.is_upgrade
-    if is_page and visit.console and head.values(b"sec-fetch-dest") in ([], [b"document"]):
+    if _is_page(head, visit):
         return send_to_sign_in(head, visit, head.path if is_path(head.path) else "/")
     hint = "Send an API token: Authorization: Bearer TOKEN. Make one: podgate token create NAME"
     return refuse(head, Refusal(Reason.UNIDENTIFIED, f"{visit.host} is not open to everyone: say who you are", hint))
 
 
 def tell_no(head: RequestHead, route: Route, visit: Visit, caller: Caller) -> Answer:
-    """Answer one who is known and holds too little, with what to ask of whom."""
+    """Answer one who is known and holds too little: a person is shown by the sign-in site whom to ask and how to come
+    as somebody else, a program is told.
+    """
+    principal = caller.principal
+    if not caller.is_token_ours and _is_page(head, visit):
+        return replace(send_to_sign_in(head, visit, head.path if is_path(head.path) else "/"), refused=principal)
+    if principal is not None and principal.pod and principal.pod != route.pod:
+        message = f"the credential you use is for another pod than {visit.host}"
+        return refuse(head, Refusal(Reason.FORBIDDEN, message, NEW_TOKEN), principal)
     pod = visit.host.partition(".")[0].partition("--")[0]
     held = f"holds {caller.level}" if caller.level is not None else "holds no level on it"
     owner = next(

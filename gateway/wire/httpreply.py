@@ -14,11 +14,16 @@ from urllib.parse import quote
 
 RETRY_AFTER = 5  # seconds: how soon it is worth asking again for a pod that starts
 
+# The look of the sign-in site (controller/console/pages/style.css), as far as a page without forms needs it.
 _STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto 0;padding:0 1.5rem}"
-    "h1{font-size:1.5rem;line-height:1.25}p{overflow-wrap:anywhere}"
-    "progress{width:100%;height:.5rem}small{opacity:.75}"
+    ":root{color-scheme:light dark;--ink:#1b1f24;--quiet:#57606a;--paper:#fff;--deed:#0550ae}"
+    "@media (prefers-color-scheme:dark)"
+    "{:root{--ink:#e6edf3;--quiet:#9ea7b3;--paper:#121519;--deed:#79b8ff}}"
+    "body{font:1.1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);"
+    "max-width:36rem;margin:8vh auto 3rem;padding:0 1.5rem}"
+    "h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}p{margin:.75rem 0;overflow-wrap:anywhere}"
+    "progress{width:100%;height:.5rem;accent-color:var(--deed)}"
+    "footer{margin-top:3rem;color:var(--quiet);font-size:.9rem}"
 )
 # Looks twice a second whether the pod is there; a page without scripts looks anew by its Refresh.
 _SCRIPT = (
@@ -98,13 +103,19 @@ def _problem(status: int, title: str, detail: str, hint: str) -> bytes:
     return json.dumps(problem | ({"hint": hint} if hint else {})).encode() + b"\n"
 
 
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop, as on a page; not so what begins with a name in lower case."""
+    begins = text[:1].upper() + text[1:] if "." not in text.partition(" ")[0] else text
+    return begins if begins.endswith((".", "!", "?")) or ": " in begins[-80:] else f"{begins}."
+
+
 def _page(status: int, title: str, paragraphs: Sequence[str], head: str = "", more: str = "") -> bytes:
     title = html.escape(title)
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n{head}<style>{_STYLE}</style>\n</head>\n'
         f"<body>\n<main>\n<h1>{title}</h1>\n"
-        + "".join(f"<p>{html.escape(text)}</p>\n" for text in paragraphs if text)
-        + f"{more}<p><small>Podgate · {int(status)}</small></p>\n</main>\n</body>\n</html>\n"
+        + "".join(f"<p>{html.escape(_sentence(text))}</p>\n" for text in paragraphs if text)
+        + f"{more}</main>\n<footer>Podgate · {int(status)}</footer>\n</body>\n</html>\n"
     )
     return page.encode(errors="replace")

@@ -74,7 +74,7 @@ def test_people_get_a_page_that_needs_nothing_else() -> None:
     assert page.references == []
     assert {"html", "title", "main", "h1"} <= page.tags
     assert "color-scheme:light dark" in page.text
-    for text in ["Access refused", "level owner is asked for", "ask its owner", "403"]:
+    for text in ["Access refused", "Level owner is asked for.", "Ask its owner.", "403"]:
         assert text in page.text
 
 
