@@ -14,6 +14,8 @@ from controller.store.database import StoreFailure
 from controller.store.journal import Question
 
 LONGEST_DETAIL = 500  # characters
+PAUSE = 60.0  # seconds between two entries about the same refusal
+MOST_REMEMBERED = 10_000  # refusals of which it is known when they were last written
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +25,7 @@ class Audit:
     def __init__(self, desk: Desk, now: Callable[[], float] = time.time) -> None:
         self._desk = desk
         self._now = now
+        self._refused: dict[tuple[str, str, str], float] = {}  # when that was last written
 
     def entry(self, by: By, what: str, *, pod: str = "", outcome: Outcome = Outcome.CHANGED, detail: str = "") -> Entry:
         """Make an entry of something that happens now, for a transaction that is about to be written."""
@@ -39,7 +42,15 @@ class Audit:
         await self._desk.do(partial(self._desk.store.write, (), entries))
 
     async def refused(self, by: By, what: str, *, pod: str = "", detail: str = "") -> None:
-        """Write that somebody was refused. They are refused also if that cannot be written; the log then says so."""
+        """Write that somebody was refused: of what they try again and again, once in `PAUSE`, or they could push out
+        everything else. They are refused also if that cannot be written; the log then says so.
+        """
+        key, now = (by.who, what, pod), self._now()
+        if abs(now - self._refused.get(key, -PAUSE)) < PAUSE:
+            return
+        if len(self._refused) >= MOST_REMEMBERED:
+            self._refused.clear()
+        self._refused[key] = now
         try:
             await self.write([self.entry(by, what, pod=pod, outcome=Outcome.REFUSED, detail=detail)])
         except StoreFailure as failure:

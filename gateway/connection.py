@@ -48,6 +48,7 @@ from router.model import Protocol, Route, RouteState
 log = logging.getLogger("podgate.opening")
 
 _HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
+MOST_OWN = 32  # links of one client address to Podgate itself: all people share the few it serves at once
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
 PARTING = 1.0  # seconds to let a refused client read its answer before its connection is closed
 
@@ -152,6 +153,8 @@ class Connection:
             first = bytes(exchange.start(head, tls.unread))
             if exchange.leaving is not None and exchange.leaving.answer is not None:
                 await self._answer(tls, exchange.leaving.answer)
+            if admitted.route.own and self.services.relay.upkeep.own_by_address[self.ip] >= MOST_OWN:
+                raise Refusal(Reason.TOO_MANY, f"your address has {MOST_OWN} connections to Podgate itself open")
             upstream = await dial(admitted.route, self.services.options.connect_timeout)
             if admitted.policy is engine.policy:
                 break

@@ -6,6 +6,7 @@ that is done is for `gateway.relay`, whose theory of operation names what is her
 
 import contextlib
 import logging
+import math
 import socket
 import struct
 import sys
@@ -27,6 +28,7 @@ log = logging.getLogger("podgate.link")
 
 RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
+OWN_KEEP_ALIVE = 5.0  # seconds between two requests to Podgate itself, whose connections all people share
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 
 
@@ -146,7 +148,7 @@ class Link:
         if self.up_flow is not Flow.OPEN or self.down_flow is not Flow.OPEN:
             return limits.linger, "silent after one side ended"
         if self.web is not None and self.web.is_idle:
-            return limits.keep_alive, "idle between requests"
+            return min(limits.keep_alive, OWN_KEEP_ALIVE if self.route.own else math.inf), "idle between requests"
         if self.web is not None and self.web.route.web.idle_timeout:
             return self.web.route.web.idle_timeout, "silent while a request was under way"
         return limits.idle, "idle"

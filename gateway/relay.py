@@ -170,7 +170,8 @@ class Relay:
             else:
                 self.web.take_up(link, self._scratch[begin : self._used])
             return
-        size, why = link.read_batch(self._pointer + begin, got, BATCH - begin)
+        room = BATCH - begin if link.web is None else min(BATCH - begin, link.web.up_bite)
+        size, why = link.read_batch(self._pointer + begin, got, room)
         if size:
             link.received += size
             if link.up_flow is OPEN:
@@ -223,7 +224,8 @@ class Relay:
             self._deliver()
         begin = self._used
         try:
-            size = link.upstream.recv_into(self._scratch[begin:])
+            room = BATCH if link.web is None else begin + link.web.bite
+            size = link.upstream.recv_into(self._scratch[begin:room])
         except BlockingIOError:
             return
         except OSError:

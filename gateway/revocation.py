@@ -10,7 +10,7 @@ from gateway.relay import Relay
 from gateway.web.engine import Engine
 from gateway.web.judging import is_from_allowed_network
 from gateway.web.visit import Policy
-from router.access import Decision, decide
+from router.access import Decision, decide, level_of
 
 PAUSE = 0.5  # seconds from a change to the first look
 SLICE = 128  # links in one turn of the loop: about half a millisecond
@@ -58,6 +58,11 @@ def is_admitted(link: Link, policy: Policy, now: float) -> bool:
     route = policy.routes.find(link.visit.host)
     if route is None or not is_from_allowed_network(route, link.visit):
         return False
-    proof = link.web.proof if link.web is not None else link.proof
+    told = link.web.caller if link.web is not None else None  # what a pod was told of the caller it goes on believing
+    proof = told.proof if told is not None else link.proof
     principal = proof.principal(policy.credentials, now) if proof is not None else None
+    if told is not None and told.principal is not None:
+        held = level_of(principal, route.pod, route.grants)
+        if principal is None or (told.level is not None and (held is None or held < told.level)):
+            return False
     return decide(route.access, principal, route.pod, route.grants) is Decision.ALLOWED

@@ -23,6 +23,7 @@ from gateway.waiting import READ
 log = logging.getLogger("podgate.server")
 
 DRAIN_LOOK = 0.05  # seconds between looks at what is still open
+LAST_PART = 20  # the last twentieth of the links is kept from an address that has all others
 COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
 
 
@@ -122,6 +123,9 @@ class Server:
         options, links = self._services.options, self._services.relay.count()
         if self._openings >= options.most_openings or links + self._openings >= self._most_links:
             self._complain("full: %d links and %d openings; closing new connections", links, self._openings)
+            return True
+        if self._services.relay.upkeep.by_address[host] >= self._most_links - self._most_links // LAST_PART:
+            self._complain("%s has nearly all links there may be; closing its new connections", host)
             return True
         if self._openings_of[host] >= options.most_openings_of_address:
             self._complain("%s has %d openings; closing its new connections", host, self._openings_of[host])

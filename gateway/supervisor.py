@@ -29,6 +29,7 @@ log = logging.getLogger("podgate.supervisor")
 
 RENEWAL_LOOK = 0.5  # seconds between two looks at certificates
 FIRST_ROUTES_PATIENCE = 10.0  # seconds to wait for a first table before serving what was last known, or nothing
+LAST_GOOD_PATIENCE = 5.0  # the same where there is a table that says who may come in
 SAVE_PAUSE = 1.0  # seconds that changes are gathered before the table is written to disk
 RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost source
 CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growing pause
@@ -209,9 +210,11 @@ class Supervisor:
     async def _have_patience(self) -> None:
         """Start by what was last known if the source does not tell in time; a first start begins with no routes."""
         document = await trio.to_thread.run_sync(lastgood.load, self._plan.keep)
-        if document is None:
-            with trio.move_on_after(FIRST_ROUTES_PATIENCE):
-                await self._have_routes.wait()
+        # A table with credentials may be older than a revocation: whoever knows better is given time to say so.
+        has_credentials = isinstance(document, dict) and bool(document.get("credentials"))
+        patience = FIRST_ROUTES_PATIENCE if document is None else LAST_GOOD_PATIENCE if has_credentials else 0.0
+        with trio.move_on_after(patience):
+            await self._have_routes.wait()
         if self._have_routes.is_set():
             return
         try:

@@ -1,14 +1,16 @@
-"""Upkeep: looking at each link now and then, for what no event tells: silence, and ends that are overdue.
+"""Upkeep: looking at each link now and then, for what no event tells: silence, and ends that are overdue. And
+counting them by client address.
 
 A wheel of seconds has the links (`gateway.wheel`), so that a message costs nothing here.
 """
 
 import math
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.link import Flow, Limits, Link
+from gateway.link import OWN_KEEP_ALIVE, Flow, Limits, Link
 from gateway.loop import Loop
 from gateway.wheel import Wheel
 
@@ -21,13 +23,16 @@ class Upkeep:
 
     def __init__(self, relay: "Relay", loop: Loop, limits: Limits) -> None:
         self.limits = limits
+        self.by_address: Counter[str] = Counter()  # links of each client address
+        self.own_by_address: Counter[str] = Counter()  # the same of those that lead to Podgate itself
         self._relay = relay
         self._loop = loop
         self._pause = max(1.0, min(limits.idle, limits.linger, limits.stall) / 2)
         self._wheel: Wheel[Link] = Wheel(loop, partial(relay.guard, self._look))
 
     def begin(self, link: Link) -> None:
-        """Have a link looked at from now on."""
+        """Count a link, and have it looked at from now on."""
+        self._count(link, 1)
         self._wheel.put(link, self._loop.now + self._pause_of(link))
 
     def look_at(self, link: Link, when: float) -> None:
@@ -36,13 +41,22 @@ class Upkeep:
 
     def end(self, link: Link) -> None:
         """Look at it no more."""
+        self._count(link, -1)
         self._wheel.drop(link)
+
+    def _count(self, link: Link, more: int) -> None:
+        counters = (self.by_address, self.own_by_address) if link.route.own else (self.by_address,)
+        for counter in counters:
+            counter[link.visit.address] += more
+            if not counter[link.visit.address]:
+                del counter[link.visit.address]
 
     def _pause_of(self, link: Link) -> float:
         if link.web is None:
             return self._pause
         timeout = link.web.route.web.idle_timeout or math.inf
-        return max(1.0, min(self._pause, self.limits.keep_alive / 2, timeout / 2))
+        keep_alive = OWN_KEEP_ALIVE if link.route.own else self.limits.keep_alive
+        return max(1.0, min(self._pause, keep_alive / 2, timeout / 2))
 
     def _look(self, link: Link) -> None:
         relay, now = self._relay, self._loop.now

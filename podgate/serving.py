@@ -3,11 +3,12 @@
 import hashlib
 import logging
 import os
+import resource
 import secrets
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def controller(place: Place) -> None:
 def _prepared(place: Place) -> Place:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
+    _raise_descriptor_limit()
     prepare_home(place.home)
     parse_listen(place.listen)
     domain, console = normalise(place.domain), place.console_host and normalise(place.console_host)
@@ -117,6 +119,13 @@ def _supervisor(place: Place, source: Source, leaves: Leaves, routes: Path | Non
         client_ca=_client_ca(place.home / "authority" / "ca.pem"),
     )  # fmt: skip
     return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json"), source, leaves)
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow ourselves and what we start as many descriptors as we may have."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # the one there is will do
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _client_ca(path: Path) -> str:

@@ -6,6 +6,7 @@ then is asked in each call (`controller.api.access`).
 
 import logging
 import secrets
+from contextlib import suppress
 from http import HTTPStatus
 
 import trio
@@ -22,6 +23,7 @@ from controller.names import hash_of
 from router.access import Principal
 
 LONGEST_BODY = 1024 * 1024  # bytes
+BODY_LIMIT = 10.0  # seconds for a body to arrive: what waits for one holds one of few connections
 DRAIN_LIMIT = 5.0  # seconds in which the rest of a refused body is read: a sender cut off might not read the answer
 OPEN_CALLS = frozenset({("GET", "/v1/healthz"), ("HEAD", "/v1/healthz"), ("POST", "/v1/login")})
 GATEWAY_PATHS = "/v1/routes/"  # what gateways are told: keys and hashes of tokens are among it
@@ -33,6 +35,7 @@ _UNKNOWN = Problem(
     "admin.token in the home",
     headers={"www-authenticate": 'Bearer realm="podgate"'},
 )
+_TOO_SLOW = Problem(408, "the request's body did not come in time")
 _TOO_LONG = Problem(413, f"the request's body is longer than {LONGEST_BODY} bytes")
 log = logging.getLogger("controller.api")
 
@@ -111,6 +114,7 @@ class _Body:
         self._receive = receive
         self._length = 0
         self._ended = False
+        self._deadline = trio.current_time() + BODY_LIMIT
 
     async def receive(self) -> Message:
         message = await self._take()
@@ -119,12 +123,17 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        with trio.move_on_after(DRAIN_LIMIT):
+        with trio.move_on_after(DRAIN_LIMIT), suppress(HTTPException):
             while not self._ended:
                 await self._take()
 
     async def _take(self) -> Message:
-        message = await self._receive()
+        if self._ended:
+            return await self._receive()  # which tells when the caller has left
+        with trio.move_on_at(self._deadline) as limit:
+            message = await self._receive()
+        if limit.cancelled_caught:
+            raise HTTPException(_TOO_SLOW.status, _TOO_SLOW.detail)
         self._length += len(message.get("body", b""))
         self._ended = message["type"] != "http.request" or not message.get("more_body", False)
         return message

@@ -10,6 +10,7 @@ import hmac
 from urllib.parse import parse_qs
 
 from gateway.errors import Reason, Refusal
+from gateway.proof import SessionProof
 from gateway.web import cookies
 from gateway.web.answers import is_path, refuse, see_other, send_to_sign_in, session_cookie
 from gateway.web.visit import Answer, Visit
@@ -68,7 +69,10 @@ def _enter(head: RequestHead, visit: Visit, credentials: Credentials, text: str,
         return _try_again(head, "this sign-in was for another host")
     if not fits:
         return _try_again(head, "this sign-in began in another browser, or this one keeps no cookies")
-    session = Session(visit.host, ticket.id, now, ticket.session_expires, ticket.user, ticket.link)
+    # Issued with the ticket: a sign-out since then ends what would come of it.
+    session = Session(visit.host, ticket.id, ticket.issued, ticket.session_expires, ticket.user, ticket.link)
+    if SessionProof(session).principal(credentials, now) is None:
+        return _try_again(head, "this sign-in has been ended since")
     made = [session_cookie(visit, credentials, session), cookies.set_cookie(cookies.STATE, "", 0)]
     return see_other(visit.url(visit.host, ticket.path), f"session for {ticket.user or 'a link'}", made, head)
 

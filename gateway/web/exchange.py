@@ -14,19 +14,21 @@ Heads that were let in, and those that answered them, are remembered by their by
 from dataclasses import dataclass, replace
 
 from gateway.errors import Reason, Refusal
-from gateway.proof import Proof
 from gateway.web.answers import refuse, too_large_for
 from gateway.web.engine import Engine
 from gateway.web.judging import allowed_origin
 from gateway.web.memory import Given, Seen, recall, see
 from gateway.web.rewriting import request_head, response_head
-from gateway.web.visit import Admitted, Answer, Visit
+from gateway.web.visit import Admitted, Answer, Caller, Visit
 from gateway.wire.httpbody import Body, Chunked, Length, UntilClose
 from gateway.wire.httphead import RequestHead, parse_head
 from gateway.wire.httpresponse import ResponseHead, parse_response
 from gateway.wire.verdict import Malformed, More
 from router.model import Route
 
+MOST_INTERIMS = 16  # responses of 1xx to one request
+WHOLE = 1 << 30
+BITE = 64 * 1024  # bytes: what is looked at, not only counted, takes so long that a turn is to have no more
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))  # methods that may be sent again (RFC 9110, section 9.2.1)
 
 Data = bytes | memoryview
@@ -49,6 +51,7 @@ class Exchange:
         "_closes",
         "_engine",
         "_given",
+        "_interims",
         "_partial",
         "_request",
         "_response",
@@ -74,6 +77,7 @@ class Exchange:
         self._sent = b""  # the head of the request, if it has no body, as it came
         self._closes = False  # this response is the last
         self._partial = b""  # the beginning of a response's head
+        self._interims = 0  # responses of 1xx to this request
         self._served = 0  # requests answered here
         self._seen: Seen | None = None
         self._given: Given | None = None
@@ -91,14 +95,24 @@ class Exchange:
         return self._request is None and not self.raw
 
     @property
-    def proof(self) -> Proof | None:
-        """What the caller of the request under way, or of the one before, has shown."""
-        return self._admitted.caller.proof
-
-    @property
     def wants_more(self) -> bool:
         """Whether the client is to be read."""
         return self.leaving is None and (self.ending or self.raw or self._request is None or not self.held)
+
+    @property
+    def bite(self) -> int:
+        """How many bytes of the upstream's are to be taken in one turn."""
+        return WHOLE if self.raw or isinstance(self._response, Length | UntilClose) else BITE
+
+    @property
+    def up_bite(self) -> int:
+        """The same for the client's."""
+        return WHOLE if self.raw or isinstance(self._body, Length) else BITE
+
+    @property
+    def caller(self) -> Caller:
+        """Who sent the request under way, or the one before, as the pod was told."""
+        return self._admitted.caller
 
     @property
     def route(self) -> Route:
@@ -124,7 +138,7 @@ class Exchange:
         if self._request is None and not self.held:
             data, seen = bytes(data), self._seen
             if seen is not None and self._stands(seen) and (rewritten := recall(seen, data)) is not None:
-                self._request, self._admitted = seen.head, seen.admitted
+                self._request, self._admitted, self._interims = seen.head, seen.admitted, 0
                 self._sent = data if seen.head.method in SAFE else b""
                 return rewritten
         elif self._body is not None:
@@ -164,7 +178,7 @@ class Exchange:
     def _admit(self, head: RequestHead, admitted: Admitted) -> bytes:
         raw, rest = self.held[: head.size], self.held[head.size :]
         rewritten = request_head(head, self._visit, admitted)
-        self._request, self._admitted = head, admitted
+        self._request, self._admitted, self._interims = head, admitted, 0
         self._sent = raw if head.length == 0 and head.method in SAFE else b""
         if head.length == 0:
             if not head.is_upgrade and not admitted.route.web.rate:
@@ -222,6 +236,8 @@ class Exchange:
                 head = parse_response(data, request.method)
                 if not isinstance(head, More) and head.is_upgrade and not request.is_upgrade:
                     raise Malformed("http response: an upgrade that nobody asked for")
+                if self._interims > MOST_INTERIMS:
+                    raise Malformed(f"http response: more than {MOST_INTERIMS} interim ones")
             except Malformed as error:
                 return passed + self._give_up(_bad_gateway(self._visit.host, str(error)))
             if isinstance(head, More):
@@ -230,6 +246,7 @@ class Exchange:
             self._partial = b""
             if head.status >= 200 or head.is_upgrade:
                 return passed + self._begin_answer(request, head, data)
+            self._interims += 1
             if request.minor:  # HTTP/1.0 knows none of these
                 passed += self._rewritten(request, head, closes=False)
             data = data[head.size :]

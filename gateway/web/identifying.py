@@ -54,22 +54,28 @@ def _shown(head: RequestHead, visit: Visit, credentials: Credentials, now: float
 def _authorized(value: bytes, credentials: Credentials, now: float) -> _Shown | None:
     """Read an Authorization field (RFC 9110, 11.4; RFC 6750; RFC 7617). None: it is for the pod."""
     words = value.decode("ascii", "replace").split(None, 1)
-    if any(word.startswith(TOKEN_PREFIX) for word in words[:1]):
-        return _Shown(is_token_ours=True)  # without a scheme: not for a pod either
     scheme, text = words if len(words) == 2 else ("", "")
     if scheme.lower() == "basic":  # which browsers keep, and then send by themselves
-        try:
-            user, _, password = base64.b64decode(text, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        is_ours = password.startswith(TOKEN_PREFIX)
-        return _Shown(by_token(password, credentials), True, is_ambient=True, user=user) if is_ours else None
-    if scheme.lower() != "bearer":
-        return None
-    if text.startswith(TOKEN_PREFIX):
+        user, _, password = _decoded(text).partition(":")
+        if password.startswith(TOKEN_PREFIX):
+            return _Shown(by_token(password, credentials), True, is_ambient=True, user=user)
+        if TOKEN_PREFIX in user or TOKEN_PREFIX in password:
+            return _Shown(is_token_ours=True)
+    elif scheme.lower() == "bearer" and text.startswith(TOKEN_PREFIX):
         return _Shown(by_token(text, credentials), is_token_ours=True)
-    issuer = issuer_of(text, credentials)
-    return _Shown(by_web_token(text, issuer, now), is_token_ours=True) if issuer is not None else None
+    elif scheme.lower() == "bearer" and (issuer := issuer_of(text, credentials)) is not None:
+        return _Shown(by_web_token(text, issuer, now), is_token_ours=True)
+    if TOKEN_PREFIX.encode("ascii") in value:
+        return _Shown(is_token_ours=True)  # in a form that we do not take: not for a pod either
+    return None
+
+
+def _decoded(text: str) -> str:
+    """Read base64 as the most careless server does."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
+    except binascii.Error:
+        return ""
 
 
 def is_from_elsewhere(head: RequestHead, visit: Visit) -> bool:

@@ -5,6 +5,7 @@ who may use a pod learn what it is doing.
 """
 
 import re
+from urllib.parse import unquote
 
 from gateway.errors import Reason, Refusal
 from gateway.proof import TOKEN_PREFIX, by_token
@@ -31,6 +32,7 @@ from router.sealing import Session
 SESSION_LIFETIME = 12 * 3600.0  # seconds that a session lasts which comes from a token
 
 _GIVEN_TOKEN = f"token={TOKEN_PREFIX}"
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{20}}")
 _QUERY_TOKEN = re.compile(rf"[?&]{_GIVEN_TOKEN}")
 
 
@@ -51,6 +53,9 @@ def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitt
     caller = identify(head, visit, policy.credentials, route, now)
     if _QUERY_TOKEN.search(head.target):
         return _trade_token(head, visit, policy.credentials, caller, now)
+    if _carries_token(head):
+        hint = "Send tokens in a header: Authorization: Bearer TOKEN"
+        return refuse(head, Refusal(Reason.MALFORMED, "a token stands where the pod would see it", hint))
     return _decide(head, visit, route, caller, policy)
 
 
@@ -60,7 +65,8 @@ def _decide(head: RequestHead, visit: Visit, route: Route, caller: Caller, polic
         decision = Decision.UNIDENTIFIED  # who shows a token means to be somebody, even where nobody needs to be
     if decision is Decision.UNIDENTIFIED:
         return ask_who(head, visit, caller)
-    if decision is not Decision.ALLOWED:
+    is_for_another = caller.principal is not None and caller.principal.pod not in ("", route.pod)
+    if decision is not Decision.ALLOWED or is_for_another:  # who is limited to a pod is nobody at others, public or not
         return tell_no(head, route, visit, caller)
     answer = inner_door(head, route) if not route.own else None
     if answer is not None:
@@ -70,6 +76,14 @@ def _decide(head: RequestHead, visit: Visit, route: Route, caller: Caller, polic
     if route.web.largest_body is not None and (head.length or 0) > route.web.largest_body:
         return refuse(head, too_large_for(route))
     return Admitted(route, caller, policy)
+
+
+def _carries_token(head: RequestHead) -> bool:
+    """Tell whether a token of ours stands in the target, in whatever spelling, or among WebSocket subprotocols."""
+    target = unquote(head.target) if "%" in head.target else head.target
+    return _TOKEN.search(target) is not None or any(
+        _TOKEN.search(value.decode("latin-1")) for value in head.values(b"sec-websocket-protocol")
+    )
 
 
 def is_from_allowed_network(route: Route, visit: Visit) -> bool:
@@ -130,7 +144,9 @@ def _trade_token(head: RequestHead, visit: Visit, credentials: Credentials, call
     path, _, query = head.path.partition("?")
     parts = query.split("&")
     given = [part[len("token=") :] for part in parts if part.startswith(_GIVEN_TOKEN)]
-    if is_from_elsewhere(head, visit):  # nobody may exchange somebody's session by an image or a frame
+    sites = head.values(b"sec-fetch-site")
+    is_unasked = sites not in ([], [b"none"], [b"same-origin"]) and head.values(b"sec-fetch-user") != [b"?1"]
+    if is_unasked or is_from_elsewhere(head, visit):  # no page may exchange the session of who looks at it
         return refuse(head, Refusal(Reason.FORBIDDEN, "a URL with a token is opened by a click, not by another page"))
     if head.method != "GET" or head.is_upgrade or len(given) != 1:
         hint = "Send tokens in a header: Authorization: Bearer TOKEN"

@@ -13,8 +13,9 @@ from gateway.wire.httphead import LARGEST_HEAD, RequestHead
 
 MEMORY = 1.0  # seconds that a judgement stands for equal heads: what ends by itself, such as a token, ends so late
 
-_PLAIN = re.compile(rb"/(?!\.podgate/)[!-\"$-~]*+")  # visible ASCII and no fragment, as gateway.wire.httphead has it
-_TOKEN = b"token=" + TOKEN_PREFIX.encode("ascii")
+# Visible ASCII, no fragment (gateway.wire.httphead), and nothing percent-encoded, which may hide a token.
+_PLAIN = re.compile(rb"/(?!\.podgate/)[!-\"$&-~]*+")
+_TOKEN = TOKEN_PREFIX.encode("ascii")
 
 
 class Seen(NamedTuple):

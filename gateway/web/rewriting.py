@@ -7,6 +7,7 @@ hand them all to an application under one name. Framing stays as it is, because 
 
 from gateway.web import cookies
 from gateway.web.visit import Admitted, Visit
+from gateway.wire.httpfields import plain
 from gateway.wire.httphead import Field, RequestHead, list_members
 from gateway.wire.httpresponse import ResponseHead
 from router.access import AccessLevel
@@ -14,7 +15,8 @@ from router.access import AccessLevel
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings", b"proxy-authorization")
 )
-_OURS = frozenset((b"forwarded", b"x-real-ip", b"x-client-cert", b"x-ssl-client-cert"))
+# And what CGI would take for something else: `Proxy` (httpoxy.org), `Remote-User`.
+_OURS = frozenset((b"forwarded", b"x-real-ip", b"x-client-cert", b"x-ssl-client-cert", b"proxy", b"remote-user"))
 _OUR_PREFIXES = (b"x-forwarded-", b"x-podgate-")
 # A pod must not clear the cookies of its siblings, send browsers elsewhere for its host, or answer for the gateway.
 _NOT_FROM_PODS = frozenset(
@@ -33,10 +35,10 @@ _ISOLATION = (
 
 def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
     """Make the head that the pod receives."""
-    named = frozenset(_plain(option) for option in list_members(head.values(b"connection")))
+    named = frozenset(plain(option) for option in list_members(head.values(b"connection")))
     lines = [f"{head.method} {head.path} HTTP/1.{head.minor}\r\n".encode("ascii")]
     for field in head.fields:
-        name = _plain(field.name)
+        name = plain(field.name)
         if name in _HOP_BY_HOP or name in named or name in _OURS or name.startswith(_OUR_PREFIXES):
             continue
         if name == b"expect" and not head.expects_continue:
@@ -55,14 +57,6 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
-
-
-def _plain(name: bytes) -> bytes:
-    """Read a name as the most careless server does: to CGI, whatever is no letter or digit is one and the same."""
-    return name.translate(_FOLDED)
-
-
-_FOLDED = bytes(byte if byte < 128 and chr(byte).isalnum() else ord("-") for byte in range(256))
 
 
 def _from_us(head: RequestHead, visit: Visit, admitted: Admitted) -> str:
@@ -101,7 +95,7 @@ def response_head(
         lines.append(b"Connection: close\r\n")
     elif is_old:
         lines.append(b"Connection: keep-alive\r\n")
-    if admitted.route.access is not AccessLevel.PUBLIC:
+    if admitted.route.access is not AccessLevel.PUBLIC and head.status >= 200:
         lines += [line for name, line in _ISOLATION if name not in present]
     if origin is not None:
         lines.append(f"Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n".encode("ascii"))

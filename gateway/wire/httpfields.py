@@ -73,8 +73,11 @@ def decides_identity(name: bytes) -> bool:
 
 
 def plain(name: bytes) -> bytes:
-    """Write a lower-case name as those servers read it for which `_` and `-` are the same."""
-    return name.replace(b"_", b"-")
+    """Write a lower-case name as the most careless server reads it: to CGI, all signs are one and the same."""
+    return name.translate(_FOLDED)
+
+
+_FOLDED = bytes(byte if byte < 128 and chr(byte).isalnum() else ord("-") for byte in range(256))
 
 
 def content_length(value: bytes, phase: str) -> int:

@@ -217,6 +217,27 @@ def test_an_upgraded_link_ends_whatever_is_taken_back(gateway: Running, ca: trus
             client.close()
 
 
+@pytest.mark.parametrize("how", ["token", "user", "lower"])
+def test_a_pod_does_not_go_on_believing_what_does_not_hold_any_more(gateway: Running, ca: trustme.CA, how: str) -> None:
+    with upstream(serve_socket) as server:
+        access = AccessLevel.READ if how == "lower" else AccessLevel.PUBLIC
+        gateway.route(WEB, "http", server.address, access=access, grants=GRANTS)
+        alice, nobody = (tls_to(gateway.port, trusting(ca), WEB) for _ in range(2))
+        alice.send(request(bearer(ALICE), *UPGRADE))
+        assert receive_head(alice).startswith(b"HTTP/1.1 101 ")
+        nobody.send(request(*UPGRADE) if access is AccessLevel.PUBLIC else request(bearer(BOB), *UPGRADE))
+        assert receive_head(nobody).startswith(b"HTTP/1.1 101 ")
+        if how == "lower":
+            grants = GRANTS | {"user:alice": AccessLevel.READ}
+            gateway.route(WEB, "http", server.address, access=access, grants=grants)
+        else:
+            gateway.know(forget=[f"{how}:alice"])
+        ends_soon(alice)
+        echoes(nobody)
+        alice.close()
+        nobody.close()
+
+
 def test_a_change_that_concerns_nobody_ends_nothing(gateway: Running, ca: trustme.CA, db: str, holder: Pass) -> None:
     alice, witness = (tls_to(gateway.port, holder.context(ca, user), db) for user in ("alice", "bob"))
     echoes(alice)

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from certs.leaf import Leaf
+from gateway.connection import MOST_OWN
 from gateway.link import Limits, Link
 from gateway.options import Options
 from gateway.relay import BATCH
@@ -67,6 +68,18 @@ def links_now(gateway: Running) -> list[Link]:
 
 def links(gateway: Running) -> list[Link]:
     return gateway.in_loop(lambda: links_now(gateway))
+
+
+def test_one_address_does_not_take_all_connections_to_podgate_itself(gateway: Running, ca: trustme.CA) -> None:
+    with upstream(Pod()) as server, contextlib.ExitStack() as held:
+        gateway.route(HOST, "http", server.address, own=True)
+        for _ in range(MOST_OWN):
+            client = held.enter_context(contextlib.closing(tls_to(gateway.port, trusting(ca), HOST)))
+            client.send(GET)
+            receive_response(client)
+        late = held.enter_context(contextlib.closing(tls_to(gateway.port, trusting(ca), HOST)))
+        late.send(GET)
+        assert late.receive_to_end()[0].startswith(b"HTTP/1.1 429 ")
 
 
 # ---- one connection, many requests

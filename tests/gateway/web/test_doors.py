@@ -8,7 +8,7 @@ import pytest
 from gateway.web import cookies
 from gateway.web.answers import is_path
 from router.access import AccessLevel
-from router.credentials import Credentials
+from router.credentials import Credential, Credentials, Ended, User
 from router.model import RouteState
 from router.sealing import Session, Ticket, seal, unseal
 from tests.gateway.web.site import (
@@ -50,9 +50,24 @@ def test_a_ticket_in_the_right_browser_becomes_a_session() -> None:
     assert "Max-Age=0" in forgotten
     value = made.partition(";")[0].removeprefix(f"{cookies.SESSION}=")
     session = unseal(Session, value, Credentials(PEOPLE).keys, NOW)
-    assert session == Session(HOST, "signin-9", NOW, NOW + 3600, "alice")
-    assert "Max-Age=3600" in made
+    assert session == Session(HOST, "signin-9", TICKET.issued, NOW + 3600, "alice")
+    assert "Max-Age=3605" in made
     admitted(request(f"Cookie: {cookies.SESSION}={value}"))
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        [Ended("signin-9", NOW + 9999)],
+        [User("alice", since=NOW - 4)],
+    ],
+    ids=["signed out", "signed out everywhere"],
+)
+def test_a_ticket_from_before_a_sign_out_becomes_nothing(people: list[Credential]) -> None:
+    sent = request(STATE, line=f"GET /.podgate/enter?ticket={seal(TICKET, KEY.id, KEY.secret)} HTTP/1.1")
+    known = [record for record in PEOPLE if record.key not in {each.key for each in people}]
+    data = answered(sent, people=[*known, *people]).data
+    assert (status(data), values(data, "set-cookie")) == (403, [])
 
 
 def test_a_link_becomes_a_session_of_its_bearer() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Reason
-from gateway.web.exchange import Broken, Exchange, Leaving
+from gateway.web.exchange import BITE, MOST_INTERIMS, Broken, Exchange, Leaving
+from gateway.web.exchange import WHOLE as WHOLE_BITE
 from gateway.web.memory import MEMORY
 from gateway.web.visit import Admitted
 from gateway.wire.httphead import LARGEST_HEAD
@@ -537,7 +538,31 @@ def test_a_second_request_may_be_of_somebody_else(size: int) -> None:
     talk.upstream(OK)
     up = talk.take_up()
     assert (values(up, "x-podgate-user"), values(up, "x-podgate-level")) == (["bob"], ["write"])
-    assert talk.exchange.proof is not None
+    assert talk.exchange.caller.proof is not None
+
+
+@cut
+def test_a_flood_of_interim_responses_is_a_bad_gateway(size: int) -> None:
+    talk = Talk(GET, size)
+    talk.upstream(b"HTTP/1.1 103 Early Hints\r\n\r\n" * MOST_INTERIMS)
+    assert talk.take_down() == b"HTTP/1.1 103 Early Hints\r\n\r\n" * MOST_INTERIMS
+    talk.upstream(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2)
+    assert refused(talk) is Reason.UNREACHABLE
+
+
+def test_what_is_looked_at_comes_in_bites_and_what_is_only_counted_does_not() -> None:
+    talk = Talk(GET)
+    assert (talk.exchange.bite, talk.exchange.up_bite) == (BITE, BITE)
+    talk.upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")
+    assert talk.exchange.bite == WHOLE_BITE
+    talk = Talk(post(b"", length=9))
+    assert talk.exchange.up_bite == WHOLE_BITE
+    talk = Talk(GET)
+    talk.upstream(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+    assert talk.exchange.bite == BITE
+    talk = Talk(UPGRADE)
+    talk.upstream(SWITCHING)
+    assert (talk.exchange.bite, talk.exchange.up_bite) == (WHOLE_BITE, WHOLE_BITE)
 
 
 @cut

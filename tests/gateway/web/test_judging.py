@@ -316,5 +316,40 @@ def test_a_session_does_not_outlive_the_token_it_comes_from() -> None:
     assert status(answered(request(line="GET /?token=pgt_short HTTP/1.1"), people=expired).data) == 401
 
 
+LONG = "pgt_" + "x" * 43
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        (f"/?access_token={LONG}", ""),
+        (f"/?Token={LONG}", ""),
+        (f"/a;token={LONG}", ""),
+        (f"/?tok%65n={LONG}", ""),
+        (f"/?token=%70gt_{LONG[4:]}", ""),
+        (f"/files/{LONG}", ""),
+        ("/", f"Sec-WebSocket-Protocol: bearer, {LONG}"),
+    ],
+)
+def test_a_token_where_the_pod_would_see_it_is_refused(target: str, line: str) -> None:
+    sent = request(*([line] if line else []), cookie(), line=f"GET {target} HTTP/1.1")
+    for level in (PUBLIC, WRITE):
+        assert status(answered(sent, route(level)).data) == 400
+
+
+def test_a_token_for_one_pod_is_nobody_at_another_not_even_a_public_one() -> None:
+    people = [*PEOPLE, token("pgt_scoped", "alice", pod="pod-2")]
+    for level in (PUBLIC, WRITE):
+        data = answered(request(bearer("pgt_scoped")), route(level), people=people).data
+        assert status(data) == 403
+        assert b"is for another pod" in data
+
+
+@pytest.mark.parametrize(("lines", "code"), [([], 403), (["Sec-Fetch-User: ?1"], 303)])
+def test_a_page_cannot_lead_somebody_into_another_ones_session_without_a_click(lines: list[str], code: int) -> None:
+    fetched = ["Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", *lines]
+    assert trade(f"/?token={ALICE}", *fetched)[0] == code
+
+
 def test_the_pods_own_tokens_in_urls_are_its_own() -> None:
     admitted(request(line="GET /?token=abc HTTP/1.1"), route(PUBLIC))

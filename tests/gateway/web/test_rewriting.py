@@ -87,6 +87,7 @@ def test_what_connection_names_is_taken_out_in_every_case(name: str) -> None:
 
 IDENTITY = [
     "X-Podgate-User", "x-podgate-user", "X_PODGATE_USER", "X-Podgate_User", "x_podgate-level", "X-Podgate-Anything",
+    "Proxy", "Remote-User", "Remote_User",
     "X-Podgate-Link", "X-Forwarded-For", "X_Forwarded_For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-USER",
     "X-Forwarded-Email", "Forwarded", "X-Real-IP", "X_Real_IP", "X-Client-Cert", "X-SSL-Client-Cert",
 ]  # fmt: skip
