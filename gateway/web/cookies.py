@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 SESSION = "__Host-podgate"
 STATE = "__Host-podgate-state"  # what the ticket that comes back from the sign-in must fit
+POD = "__Host-podgate-pod"  # the key of the pod that this browser met last at this host
+POD_LIFETIME = 400 * 86400  # seconds: browsers keep none longer
 STATE_LIFETIME = 600  # seconds to sign in
 NONCE = re.compile(r"[A-Za-z0-9_-]{43}")
 

@@ -22,9 +22,10 @@ from router.sealing import Session, Ticket, Unsealable, unseal
 
 DOORS = "/.podgate/"
 MOST_FIELDS = 10  # of a query
+_CLEAR = ("Clear-Site-Data", '"cache", "storage"')  # w3.org/TR/clear-site-data
 
 
-def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, now: float) -> Answer | None:
+def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, pod: str, now: float) -> Answer | None:
     """Answer at a door that is open to those whom nobody knows; None: it is none of these."""
     path, _, query = head.path.partition("?")
     if not path.startswith(DOORS):
@@ -46,7 +47,7 @@ def outer_door(head: RequestHead, visit: Visit, credentials: Credentials, now: f
     if name == "begin":
         more = {"via": "link"} if asked.get("via") == "link" else {}
         return send_to_sign_in(head, visit, back if is_path(back) else "/", more)
-    return _enter(head, visit, credentials, asked.get("ticket", ""), now)
+    return _enter(head, visit, credentials, asked.get("ticket", ""), pod, now)
 
 
 def inner_door(head: RequestHead, route: Route) -> Answer | None:
@@ -58,7 +59,7 @@ def inner_door(head: RequestHead, route: Route) -> Answer | None:
     return refuse(head, Refusal(Reason.NO_SUCH_PAGE, "there is no such page here"))
 
 
-def _enter(head: RequestHead, visit: Visit, credentials: Credentials, text: str, now: float) -> Answer:
+def _enter(head: RequestHead, visit: Visit, credentials: Credentials, text: str, pod: str, now: float) -> Answer:
     nonce = cookies.find(head.values(b"cookie"), cookies.STATE) or ""
     try:
         ticket = unseal(Ticket, text, credentials.keys, now)
@@ -74,6 +75,8 @@ def _enter(head: RequestHead, visit: Visit, credentials: Credentials, text: str,
     if SessionProof(session).principal(credentials, now) is None:
         return _try_again(head, "this sign-in has been ended since")
     made = [session_cookie(visit, credentials, session), cookies.set_cookie(cookies.STATE, "", 0)]
+    if cookies.find(head.values(b"cookie"), cookies.POD) != pod:  # what an earlier pod of this name left is not for it
+        made += [cookies.set_cookie(cookies.POD, pod, cookies.POD_LIFETIME), _CLEAR]
     return see_other(visit.url(visit.host, ticket.path), f"session for {ticket.user or 'a link'}", made, head)
 
 

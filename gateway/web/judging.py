@@ -47,7 +47,7 @@ def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitt
         return refuse(head, network_refusal(visit.host, visit.address))
     if route.own:
         return _decide(head, visit, route, NOBODY, policy)
-    answer = _preflight(head, route) or outer_door(head, visit, policy.credentials, now)
+    answer = _preflight(head, route) or outer_door(head, visit, policy.credentials, route.pod, now)
     if answer is not None:
         return answer
     caller = identify(head, visit, policy.credentials, route, now)

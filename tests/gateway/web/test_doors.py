@@ -45,7 +45,7 @@ def enter(ticket: Ticket | Session | str = TICKET, *lines: str, method: str = "G
 def test_a_ticket_in_the_right_browser_becomes_a_session() -> None:
     data = enter(TICKET, STATE)
     assert (status(data), values(data, "location")) == (303, [f"https://{HOST}:8443/a?b=c"])
-    made, forgotten = values(data, "set-cookie")
+    made, forgotten, _met = values(data, "set-cookie")
     assert forgotten.startswith(f"{cookies.STATE}=;")
     assert "Max-Age=0" in forgotten
     value = made.partition(";")[0].removeprefix(f"{cookies.SESSION}=")
@@ -68,6 +68,16 @@ def test_a_ticket_from_before_a_sign_out_becomes_nothing(people: list[Credential
     known = [record for record in PEOPLE if record.key not in {each.key for each in people}]
     data = answered(sent, people=[*known, *people]).data
     assert (status(data), values(data, "set-cookie")) == (403, [])
+
+
+def test_what_another_pod_of_this_name_left_in_the_browser_is_cleared_once() -> None:
+    first = enter(TICKET, STATE)
+    assert values(first, "clear-site-data") == ['"cache", "storage"']
+    met = values(first, "set-cookie")[2].partition(";")[0]
+    assert met == f"{cookies.POD}=pod-1"
+    again = enter(TICKET, f"{STATE}; {met}")
+    assert (values(again, "clear-site-data"), len(values(again, "set-cookie"))) == ([], 2)
+    assert values(enter(TICKET, f"{STATE}; {cookies.POD}=pod-0"), "clear-site-data") == ['"cache", "storage"']
 
 
 def test_a_link_becomes_a_session_of_its_bearer() -> None:
