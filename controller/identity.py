@@ -59,11 +59,17 @@ class Person:
     password: str = field(default="", repr=False)  # argon2id; empty: no sign-in by password
     salt: bytes = field(default=b"", repr=False)  # of the SCRAM verifiers of all its tokens
     subjects: tuple[tuple[str, str], ...] = ()  # issuer and subject of those who sign in for it elsewhere
+    makes_pods: bool = False  # a pod runs a program on our machine
 
     @property
     def has_password(self) -> bool:
         """Tell whether it can sign in with a password."""
         return bool(self.password)
+
+    @property
+    def may_make_pods(self) -> bool:
+        """Tell whether it may make pods; an admin always may."""
+        return self.admin or self.makes_pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ class Caller:
 
     principal: Principal
     admin: bool = False
+    makes_pods: bool = False
     by_service: bool = False
     address: str = LOCAL
     token: ApiToken | None = None
@@ -181,6 +188,10 @@ class UnknownPerson(Exception):
 
 class UnknownGroup(Exception):
     """There is no group of this name."""
+
+
+class NoMember(Exception):
+    """The user is not in the group; the text says so, and what to do."""
 
 
 class UnknownToken(Exception):

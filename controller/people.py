@@ -87,10 +87,17 @@ class People:
         return iter(sorted(self._roll.people.values(), key=lambda person: person.name))
 
     async def create(
-        self, name: str, *, password: str = "", admin: bool = False, email: str = "", by: By = SYSTEM
+        self,
+        name: str,
+        *,
+        password: str = "",
+        admin: bool = False,
+        makes_pods: bool = False,
+        email: str = "",
+        by: By = SYSTEM,
     ) -> Person:
         """Make a user. Raises InvalidCredential (a ValueError) for the name, and Conflict if it is taken."""
-        return await self.users.create(name, password=password, admin=admin, email=email, by=by)
+        return await self.users.create(name, password=password, admin=admin, makes_pods=makes_pods, email=email, by=by)
 
     async def disable(self, name: str, by: By = SYSTEM) -> Person:
         """Let a user in no more, nor its tokens, sessions and certificates. Raises UnknownPerson and Conflict."""

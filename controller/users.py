@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from controller.audit import names
-from controller.identity import ADMIN, By, Conflict, Outcome, Person, UnknownGroup, UnknownPerson
+from controller.identity import ADMIN, By, Conflict, NoMember, Outcome, Person, UnknownGroup, UnknownPerson
 from controller.passwords import Passwords
 from controller.pods import Pods
 from controller.roll import Roll
@@ -39,7 +39,14 @@ class Users:
         self._oidc = oidc
 
     async def create(
-        self, name: str, *, password: str = "", admin: bool = False, email: str = "", by: By = SYSTEM
+        self,
+        name: str,
+        *,
+        password: str = "",
+        admin: bool = False,
+        makes_pods: bool = False,
+        email: str = "",
+        by: By = SYSTEM,
     ) -> Person:
         """Make a user. Raises InvalidCredential and Conflict."""
         check_person_name(name)
@@ -47,7 +54,8 @@ class Users:
         async with self._roll.desk.changing:
             if name in self._roll.people:
                 raise Conflict(f"there is a user {name!r} already; choose another name", "name")
-            return await self._add(_new(name, self._roll.now(), hashed, email, admin=admin), by)
+            new = _new(name, self._roll.now(), hashed, email, admin=admin)
+            return await self._add(replace(new, makes_pods=makes_pods), by)
 
     async def ensure_admin(self) -> None:
         """See that there is the user that `admin.token` acts as; without a password at first."""
@@ -61,6 +69,7 @@ class Users:
         *,
         admin: bool | None = None,
         disabled: bool | None = None,
+        makes_pods: bool | None = None,
         email: str | None = None,
         password: str | None = None,
         by: By = SYSTEM,
@@ -73,6 +82,7 @@ class Users:
                 before,
                 admin=before.admin if admin is None else admin,
                 disabled=before.disabled if disabled is None else disabled,
+                makes_pods=before.makes_pods if makes_pods is None else makes_pods,
                 email=before.email if email is None else email[:LONGEST_EMAIL],
                 password=before.password if hashed is None else hashed,
             )
@@ -148,10 +158,12 @@ class Users:
                 self._roll.know(replace(person, groups=person.groups - {name}))
 
     async def set_member(self, group: str, user: str, *, member: bool, by: By = SYSTEM) -> None:
-        """Put a user into a group, or out of it. Raises UnknownGroup and UnknownPerson."""
+        """Put a user into a group, or out of it. Raises UnknownGroup, UnknownPerson and NoMember."""
         async with self._roll.desk.changing:
             self._check_group(group)
             person = self._roll.named(user)
+            if not member and group not in person.groups:
+                raise NoMember(f"user {user!r} is not in group {group!r}; see who is: podgate group list")
             groups = person.groups | {group} if member else person.groups - {group}
             what = "add to group" if member else "remove from group"
             await self._put(replace(person, groups=groups), by, what, f"{user}: {group}")
@@ -175,7 +187,8 @@ class Users:
     async def _add(self, person: Person, by: By) -> Person:
         if len(self._roll.people) >= MOST_USERS:
             raise Conflict(f"there are {MOST_USERS} users already; delete some first")
-        return await self._put(person, by, "create user", f"{person.name}{', an admin' if person.admin else ''}")
+        rights = f"{', an admin' if person.admin else ''}{', who may make pods' if person.makes_pods else ''}"
+        return await self._put(person, by, "create user", f"{person.name}{rights}")
 
     async def _put(self, person: Person, by: By, what: str, detail: str) -> Person:
         entry = self._roll.audit.entry(by, what, outcome=Outcome.CHANGED, detail=detail)
@@ -223,5 +236,8 @@ def _new(name: str, now: float, password: str, email: str, *, admin: bool) -> Pe
 
 
 def _differences(before: Person, after: Person) -> Iterable[str]:
-    changeable = ("admin", "disabled", "email", "password")
-    return (name for name in changeable if getattr(before, name) != getattr(after, name))
+    for name in ("admin", "disabled", "email", "password"):
+        if getattr(before, name) != getattr(after, name):
+            yield name
+    if before.makes_pods != after.makes_pods:
+        yield "may make pods" if after.makes_pods else "may make no pods"

@@ -40,37 +40,40 @@ def service_caller(people: People, address: str) -> Caller:
     """Give who calls with admin.token: the user `admin`, with every right whatever became of that user."""
     admin = people.find(ADMIN)
     principal = Principal(ADMIN, admin.groups if admin else frozenset(), credential="admin.token")
-    return Caller(principal, admin=True, by_service=True, address=address)
+    return Caller(principal, admin=True, makes_pods=True, by_service=True, address=address)
 
 
 def user_caller(people: People, token: ApiToken, address: str) -> Caller:
     """Give who calls with an API token that is live."""
-    admin = people.named(token.user).admin
-    return Caller(people.tokens.principal_of(token), admin=admin, address=address, token=token)
+    person = people.named(token.user)
+    principal = people.tokens.principal_of(token)
+    return Caller(principal, admin=person.admin, makes_pods=person.may_make_pods, address=address, token=token)
 
 
-def see(control: Control, caller: Caller, name: str, action: Action) -> Pod:
-    """Give a pod to which the caller may do `action`. Raises UnknownPod and Refused."""
+def see(control: Control, caller: Caller, name: str, action: Action, wish: str = "") -> Pod:
+    """Give a pod to which the caller may do `action`, see `check`. Raises UnknownPod and Refused."""
     pod = control.pods.named(name)
-    check(caller, pod, action)
+    check(caller, pod, action, wish)
     return pod
 
 
-def check(caller: Caller, pod: Pod, action: Action) -> None:
-    """See that the caller may do `action` to a pod. Raises Refused."""
+def check(caller: Caller, pod: Pod, action: Action, wish: str = "") -> None:
+    """See that the caller may do `action` to a pod; `wish`: what a refusal calls it. Raises Refused."""
     held = caller.level_on(pod.key, pod.levels)
     if held is None:
         raise Refused(no_such_pod(pod.name), pod.key, hidden=True)
     if not may(action, held):
-        raise too_low(pod, LEAST[action], f"{action} it", held)
+        raise too_low(caller, pod, LEAST[action], wish or f"{action} it", held)
 
 
-def too_low(pod: Pod, needed: AccessLevel, wish: str, held: AccessLevel | None) -> Refused:
+def too_low(caller: Caller, pod: Pod, needed: AccessLevel, wish: str, held: AccessLevel | None) -> Refused:
     """Say what it takes and whom to ask."""
+    cure = f"ask its owner, {pod.owner}"
+    if not caller.whole:
+        unlimited = "use a token that is not limited"
+        cure = unlimited if caller.name == pod.owner else f"{cure}, or {unlimited}"
     return Refused(
-        f"pod {pod.name!r}: to {wish} takes level {needed}, and yours here is {held or 'none'}; "
-        f"ask its owner, {pod.owner}, or use a token that is not limited",
-        pod.key,
+        f"pod {pod.name!r}: to {wish} takes level {needed}, and yours here is {held or 'none'}; {cure}", pod.key
     )
 
 
@@ -79,6 +82,21 @@ def need_admin(caller: Caller) -> None:
     need_whole(caller)
     if not caller.admin:
         raise Refused("this takes an administrator; ask one")
+
+
+def need_maker(caller: Caller) -> None:
+    """See that the caller may make pods. Raises Refused."""
+    need_whole(caller)
+    if not caller.makes_pods:
+        raise no_maker(caller.name)
+
+
+def no_maker(name: str) -> Refused:
+    """Say that a user may not make pods, and what to ask an administrator for."""
+    return Refused(
+        f"user {name!r} may not make pods, which run programs on the machine of this Podgate; "
+        f"ask an administrator for: podgate user allow {name} --make-pods"
+    )
 
 
 def need_whole(caller: Caller) -> None:

@@ -31,6 +31,7 @@ class NewUser(Document):
     name: PersonName
     password: Password | None = None
     admin: bool = False
+    makes_pods: bool = False
     email: Email = ""
 
     @field_validator("name")
@@ -46,15 +47,17 @@ class UserChange(Document):
     current: GivenPassword = ""
     admin: bool | None = None
     disabled: bool | None = None
+    makes_pods: bool | None = None
     email: Email | None = None
 
 
 class UserDocument(BaseModel):
-    """A user."""
+    """A user; an admin always makes pods."""
 
     name: str
     admin: bool
     disabled: bool
+    makes_pods: bool
     groups: list[str]
     email: str
     since: str
@@ -107,6 +110,7 @@ class MeDocument(BaseModel):
 
     user: str
     admin: bool
+    makes_pods: bool
     groups: list[str]
     token: LimitDocument | None
 

@@ -46,7 +46,10 @@ def _users(router: APIRouter, control: Control) -> None:
                 id=token.id, name=token.name, pod=pod_name(control, token.pod), level=str(token.level),
                 expires_at=expires,
             )  # fmt: skip
-        return MeDocument(user=caller.name, admin=caller.admin, groups=sorted(caller.principal.groups), token=limits)
+        return MeDocument(
+            user=caller.name, admin=caller.admin, makes_pods=caller.makes_pods,
+            groups=sorted(caller.principal.groups), token=limits,
+        )  # fmt: skip
 
     @router.get("/users")
     async def list_users(caller: Called) -> UserList:
@@ -59,8 +62,9 @@ def _users(router: APIRouter, control: Control) -> None:
         """Make a user; without a password it signs in elsewhere, or with tokens an admin makes."""
         need_admin(caller)
         made = await people.create(
-            new.name, password=new.password or "", admin=new.admin, email=new.email, by=caller.by
-        )
+            new.name, password=new.password or "", admin=new.admin, makes_pods=new.makes_pods, email=new.email,
+            by=caller.by,
+        )  # fmt: skip
         return _document(made)
 
 
@@ -81,10 +85,11 @@ def _one_user(router: APIRouter, control: Control) -> None:
             await _check_own_change(control, caller, change)
         password = change.password if "password" in change.model_fields_set else None
         person = people.named(name)
-        if password is not None or {"admin", "disabled", "email"} & change.model_fields_set:
+        if password is not None or {"admin", "disabled", "makes_pods", "email"} & change.model_fields_set:
             person = await people.users.change(
-                name, admin=change.admin, disabled=change.disabled, email=change.email, password=password, by=caller.by
-            )
+                name, admin=change.admin, disabled=change.disabled, makes_pods=change.makes_pods, email=change.email,
+                password=password, by=caller.by,
+            )  # fmt: skip
         return _document(person)
 
     @router.delete("/users/{name}", status_code=204)
@@ -139,7 +144,7 @@ def _groups(router: APIRouter, control: Control) -> None:
 
     @router.delete("/groups/{name}/members/{user}", status_code=204)
     async def remove_member(name: str, user: str, caller: Called) -> None:
-        """Put a user out of a group."""
+        """Put a user out of a group they are in."""
         need_admin(caller)
         await people.users.set_member(name, user, member=False, by=caller.by)
 
@@ -163,6 +168,7 @@ def _document(person: Person) -> UserDocument:
         name=person.name,
         admin=person.admin,
         disabled=person.disabled,
+        makes_pods=person.may_make_pods,
         groups=sorted(person.groups),
         email=person.email,
         since=timestamp(person.since),

@@ -9,7 +9,7 @@ import trio
 from fastapi import APIRouter, Query, Request, Response
 
 from controller.addresses import credentials_of, uris_of
-from controller.api.access import Called, check, need_whole, see, visible, while_allowed
+from controller.api.access import Called, check, need_maker, no_maker, see, visible, while_allowed
 from controller.api.documents import (
     CredentialDocument,
     EndpointChange,
@@ -68,13 +68,18 @@ def pods_router(control: Control) -> APIRouter:
 def _collection(router: APIRouter, control: Control) -> None:
     @router.post("", status_code=201, response_model_exclude_none=True)
     async def create_pod(new: NewPod, caller: Called) -> PodDocument:
-        """Create a pod, the caller's own; it starts at once."""
-        need_whole(caller)
+        """Create a pod, the caller's own; it starts at once. For those who may make pods."""
+        need_maker(caller)
         pod = _new_pod(control, new, caller)
 
         def check_owner() -> None:
-            if not caller.by_service and _is_gone(control, caller.name):
+            person = control.people.find(caller.name)
+            if caller.by_service:
+                return
+            if person is None or person.disabled:
                 raise Problem(401, f"user {caller.name!r} was deleted or disabled meanwhile")
+            if not person.may_make_pods:
+                raise no_maker(caller.name)
 
         entry = control.people.audit.entry(caller.by, "create pod", pod=pod.key, detail=pod.template)
         return _document(control, await control.pods.create(pod, [entry], check_owner), caller)
@@ -95,11 +100,12 @@ def _changes(router: APIRouter, control: Control) -> None:
     async def change(
         name: str, changed: Callable[[Pod], Pod], kind: str, caller: Caller, action: Action
     ) -> PodDocument:
-        pod = see(control, caller, name, action)
+        wish = f"{kind} it"  # restarting asks for the level that starting does
+        pod = see(control, caller, name, action, wish)
         entry = control.people.audit.entry(caller.by, f"{kind} pod", pod=pod.key)
 
         def checked(pod: Pod) -> Pod:
-            check(caller, pod, action)  # as it is now that nothing else can change it
+            check(caller, pod, action, wish)  # as it is now that nothing else can change it
             if pod.want is Want.DELETED and changed is not deleted:
                 raise Problem(409, f"pod {name!r} is being deleted; create another when it is gone")
             return changed(pod)
@@ -169,15 +175,10 @@ def _reports(router: APIRouter, control: Control) -> None:
     @router.get("/{name}/events")
     async def list_events(name: str, caller: Called) -> EventList:
         """List what happened to a pod, newest last."""
-        found = await control.pods.events(see(control, caller, name, Action.LOGS))
+        found = await control.pods.events(see(control, caller, name, Action.LOGS, "read its events"))
         return EventList(
             events=[EventDocument(at=timestamp(each.at), kind=each.kind, message=each.message) for each in found]
         )
-
-
-def _is_gone(control: Control, name: str) -> bool:
-    person = control.people.find(name)
-    return person is None or person.disabled
 
 
 def _new_pod(control: Control, new: NewPod, caller: Caller) -> Pod:

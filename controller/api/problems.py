@@ -1,6 +1,7 @@
 """Errors as every caller gets them: RFC 9457 problem documents, one form for all of the API."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from controller.identity import (
     Conflict,
+    NoMember,
     Throttled,
     UnknownGrant,
     UnknownGroup,
@@ -25,6 +27,25 @@ from controller.store.store import NameTaken
 MEDIA_TYPE = "application/problem+json"
 MOST_FIELDS = 20  # errors shown of one request
 _LONGEST_SHOWN = 200  # characters of what a caller sent, within a message
+# What is wrong with a field in our words, by pydantic's name for it; `{…}` is what pydantic tells beside the name.
+_WORDS: Mapping[str, str] = {
+    "missing": "required",
+    "extra_forbidden": "no such field",
+    "json_invalid": "not JSON: {error}",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_pattern_mismatch": "expected what fits {pattern}",
+    "string_unicode": "expected text that is valid unicode",
+    "too_long": "expected at most {max_length} items",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "enum": "expected {expected}",
+    "dict_type": "expected an object",
+    "model_attributes_type": "expected an object",
+}
+_PROLOGUE = re.compile(r"^(?:Input|String|List|Dictionary|Value|Data) should (?:be|have) ")  # of pydantic's own words
 
 
 class Problem(Exception):
@@ -89,6 +110,10 @@ def install_problems(app: FastAPI) -> None:
     async def of_unknown_part(_request: Request, error: Exception) -> JSONResponse:
         return Problem(404, f"there is no {_PARTS[type(error)]} {shown(str(error))}").response()
 
+    @app.exception_handler(NoMember)
+    async def of_no_member(_request: Request, error: NoMember) -> JSONResponse:
+        return Problem(404, str(error)).response()
+
     @app.exception_handler(Conflict)
     async def of_conflict(_request: Request, error: Conflict) -> JSONResponse:
         return Problem(409, str(error), [(error.field, str(error))] if error.field else ()).response()
@@ -145,8 +170,9 @@ def _field(location: Iterable[object]) -> str:
 
 
 def _reason(found: Mapping[str, Any]) -> str:
-    if found["type"] == "json_invalid":
-        return f"not JSON: {found.get('ctx', {}).get('error', 'syntax error')}"
-    if found["type"] == "extra_forbidden":
-        return "no such field"
-    return str(found["msg"]).removeprefix("Value error, ").removeprefix(f"{found['loc'][-1]}: ")[:500]
+    words = _WORDS.get(found["type"])
+    if words is not None:
+        told = found.get("ctx", {}).items()
+        return words.format_map({name: f"{fact:.15g}" if isinstance(fact, float) else fact for name, fact in told})
+    text = str(found["msg"]).removeprefix("Value error, ").removeprefix(f"{found['loc'][-1]}: ")
+    return _PROLOGUE.sub("expected ", text)[:500]

@@ -23,4 +23,4 @@ def install_refusals(app: FastAPI, control: Control) -> None:
         if error.held is None:  # taken back while this was under way
             return await of_refused(request, Refused(no_such_pod(error.pod.name), error.pod.key, hidden=True))
         wish = "give or take that of others" if error.held < error.needed else "do that"
-        return await of_refused(request, too_low(error.pod, error.needed, wish, error.held))
+        return await of_refused(request, too_low(caller_of(request), error.pod, error.needed, wish, error.held))

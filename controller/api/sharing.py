@@ -42,7 +42,7 @@ def _grants(router: APIRouter, control: Control) -> None:
     @router.get("/grants")
     async def list_grants(name: str, caller: Called) -> GrantsDocument:
         """Tell whose a pod is, and who else may use it."""
-        return _document(see(control, caller, name, Action.SHARE))
+        return _document(see(control, caller, name, Action.SHARE, "see who may use it"))
 
     @router.put("/grants/{to}")
     async def share_pod(name: str, to: str, level: Level, caller: Called) -> GrantsDocument:
@@ -54,13 +54,13 @@ def _grants(router: APIRouter, control: Control) -> None:
     @router.delete("/grants/{to}")
     async def unshare_pod(name: str, to: str, caller: Called) -> GrantsDocument:
         """Take back what somebody was given."""
-        pod = see(control, caller, name, Action.SHARE)
+        pod = see(control, caller, name, Action.SHARE, "unshare it")
         return _document(await sharing.ungrant(pod.key, to, held=_held(caller), by=caller.by))
 
     @router.put("/owner")
     async def give_pod_away(name: str, owner: NewOwner, caller: Called) -> GrantsDocument:
         """Give a pod to another user; who owned it holds nothing of it then."""
-        pod = see(control, caller, name, Action.GIVE_AWAY)
+        pod = see(control, caller, name, Action.GIVE_AWAY, "give it away")
         return _document(await sharing.give(pod.key, owner.user, held=_held(caller), by=caller.by))
 
 
@@ -92,7 +92,7 @@ def _links(router: APIRouter, control: Control) -> None:
     @router.delete("/links/{link}", status_code=204)
     async def remove_link(name: str, link: str, caller: Called) -> None:
         """End a link, and every session that came from it."""
-        pod = see(control, caller, name, Action.SHARE)
+        pod = see(control, caller, name, Action.SHARE, "end a link to it")
         await sharing.remove_link(pod.key, link, held=_held(caller), by=caller.by)
 
 
@@ -100,13 +100,13 @@ def _endpoints(router: APIRouter, control: Control) -> None:
     @router.patch("/endpoints/{endpoint}")
     async def change_endpoint(name: str, endpoint: str, change: EndpointChange, caller: Called) -> EndpointDocument:
         """Change how an endpoint is used; `default` is the one without a name. `public` takes the owner."""
-        pod = see(control, caller, name, Action.EDIT)
+        pod = see(control, caller, name, Action.EDIT, "change how it is used")
         template = control.templates.get(pod.template)
         if template is None:
             raise Problem(409, f"template {pod.template!r} is not there any more")
 
         def changed(pod: Pod) -> tuple[Pod, Sequence[Entry]]:
-            check(caller, pod, Action.EDIT)
+            check(caller, pod, Action.EDIT, "change how it is used")
             called = "" if endpoint == DEFAULT else endpoint
             try:
                 known, settings = endpoint_settings(template, pod.settings_of(called), endpoint, change)
@@ -138,7 +138,7 @@ def _check_opening(caller: Caller, before: Pod, after: Pod, endpoint: str) -> No
         return
     held = caller.level_on(before.key, before.levels)
     if held is not AccessLevel.OWNER:
-        raise too_low(before, AccessLevel.OWNER, "make an endpoint public", held)
+        raise too_low(caller, before, AccessLevel.OWNER, "make an endpoint public", held)
 
 
 def _held(caller: Caller) -> Held:

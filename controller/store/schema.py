@@ -119,6 +119,7 @@ users = Table(
     Column("name", String, primary_key=True),
     Column("admin", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
+    Column("makes_pods", Boolean, nullable=False),
     Column("email", String, nullable=False),
     Column("password", String, nullable=False),  # argon2id, or empty
     Column("since", Float, nullable=False),

@@ -9,7 +9,7 @@
     endpoints  `podgate pod access`, `give`: who may use a pod at all, and whose it is; levels: the levels there are
     sharing  `podgate share`, `unshare`: who holds what on a pod
     audit    who did what, and who was refused
-    certificates  `podgate certificate issue`: signing in without a password
+    certificates  `podgate certificate issue`: client certificates, which prove to pods who you are
     connect  open the fitting client for a pod, or print the command line that does
     cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust

@@ -10,6 +10,7 @@ import typer
 from podgate.cli.client import Client, Document, Target
 from podgate.cli.measures import moment
 from podgate.cli.output import Json, answer, answer_json, answer_table, talk, visible
+from podgate.cli.suggestions import Named, look_for
 
 PAUSE = 1.0  # seconds between two looks while following
 MOST_AT_ONCE = 1000  # entries the API gives in one answer
@@ -34,6 +35,9 @@ def audit(
     wishes = {"pod": pod, "user": user, "since": since, "until": until, "outcome": outcome, "limit": limit}
     asked = {name: value for name, value in wishes.items() if value is not None}
     client = Client(Target.from_environment())
+    for noun, name in (("pod", pod), ("user", user)):
+        if name is not None:
+            _check_known(client, Named(noun, name))
     if follow:
         for entry in _followed(client, asked):
             answer(json.dumps(entry, ensure_ascii=False) if as_json else "  ".join(_row(entry)))
@@ -45,6 +49,12 @@ def audit(
         talk("Nothing of that kind is in the audit log.")
     else:
         answer_table([name.upper() for name in COLUMNS], map(_row, _oldest_first(found["entries"])))
+
+
+def _check_known(client: Client, named: Named) -> None:
+    """See that a pod or user is there, or occurs in the log, which outlives them. Raises Failure."""
+    if not client.get("audit", extra_time=0, **{named.noun: named.name}, limit=1)["entries"]:
+        look_for(client, named)
 
 
 def _followed(client: Client, asked: dict[str, str | int]) -> Iterator[Document]:

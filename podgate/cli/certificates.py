@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from podgate.cli.client import LOCAL_ADDRESS, Client, Document, Target, is_local
+from podgate.cli.client import LOCAL_ADDRESS, Client, Document, Refused, Target, is_local
 from podgate.cli.connect import conninfo
 from podgate.cli.failure import Failure
 from podgate.cli.logins import write_private
@@ -19,20 +19,24 @@ from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, talk
 from podgate.cli.sharing import web_address
 from router.credentials import InvalidCredential, check_person_name
 
-app = typer.Typer(help="Client certificates: signing in without a password.", no_args_is_help=True)
+PLACEHOLDER = "POD_USER"
+
+app = typer.Typer(help="Client certificates, which prove to pods who you are.", no_args_is_help=True)
 
 
 @app.command(epilog=EXIT_CODES)
 def issue(
-    hours: Annotated[int, typer.Option(min=1, help="How long it is to be good.")] = 12,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write USER.pem and USER.key.")] = Path(),
+    hours: Annotated[int, typer.Option(min=1, max=24, help="How long it is to be good: 1 to 24.")] = 12,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where to write USER.pem and USER.key; made if missing.")
+    ] = Path(),
     as_json: Json = False,
 ) -> None:
     """Make a key here, have a certificate issued for it, and tell how curl and psql use them."""
     target = Target.from_environment()
     client = Client(target)
     user = _file_name(client.get("me")["user"])
-    _check_directory(out)
+    _make_directory(out)
     key = ec.generate_private_key(ec.SECP256R1())
     made = client.post("certificates", body={"csr": request_for(user, key), "hours": hours})
     paths = out.absolute() / f"{user}.pem", out.absolute() / f"{user}.key"
@@ -42,7 +46,8 @@ def issue(
         return
     talk(f"{paths[0]} and {paths[1]} are good until {made['expires_at']}, or until you are signed out.")
     talk("An endpoint must ask for certificates: podgate pod access POD --client-certificates")
-    for comment, command in usage(client.get("pods")["pods"], target.ca, user, *paths):
+    pods = client.get("pods")["pods"]
+    for comment, command in usage(pods, _database_user(client, pods), target.ca, *paths):
         answer(f"# {comment}\n{command}")
 
 
@@ -53,10 +58,10 @@ def request_for(user: str, key: ec.EllipticCurvePrivateKey) -> str:
     return request.public_bytes(Encoding.PEM).decode("ascii")
 
 
-def usage(pods: list[Document], ca: Path, user: str, certificate: Path, key: Path) -> list[tuple[str, str]]:
-    """Give command lines for a web and a Postgres pod; placeholders stand in where there is none."""
+def usage(pods: list[Document], user: str, ca: Path, certificate: Path, key: Path) -> list[tuple[str, str]]:
+    """Give command lines for a web and a Postgres pod, as its `user`; placeholders stand in where there is none."""
     web = _first(pods, "http") or {"host": "POD.DOMAIN", "port": 443}
-    database = _first(pods, "postgres") or {"host": "POD.DOMAIN", "port": 443, "pod": "POD"}
+    database = _first(pods, "postgres") or {"host": "POD.DOMAIN", "port": 443, "pod": "POD", "owner": "its owner"}
     host, port = web["host"], web["port"]
     resolve = ("--resolve", f"{host}:{port}:{LOCAL_ADDRESS}") if is_local(host) else ()
     curl = ("curl", "--cacert", str(ca), "--cert", str(certificate), "--key", str(key), *resolve, web_address(web))
@@ -71,12 +76,30 @@ def usage(pods: list[Document], ca: Path, user: str, certificate: Path, key: Pat
         "sslcert": str(certificate),
         "sslkey": str(key),
     }
-    return [("a web pod", shlex.join(curl)), ("a Postgres pod", shlex.join(("psql", conninfo(facts))))]
+    asked = f"a Postgres pod; {user} is a user of its own, whose password psql asks for and {database['owner']} is told"
+    return [("a web pod", shlex.join(curl)), (asked, shlex.join(("psql", conninfo(facts))))]
 
 
 def _first(pods: list[Document], protocol: str) -> Document | None:
-    found = ({**each, "pod": pod["name"]} for pod in pods for each in pod["endpoints"] if each["protocol"] == protocol)
+    found = (
+        {**each, "pod": pod["name"], "owner": pod["owner"]}
+        for pod in pods
+        for each in pod["endpoints"]
+        if each["protocol"] == protocol
+    )
     return next(found, None)
+
+
+def _database_user(client: Client, pods: list[Document]) -> str:
+    """Name a user that the Postgres pod of `usage` has; to others than its owner a placeholder."""
+    database = _first(pods, "postgres")
+    if database is None:
+        return PLACEHOLDER
+    try:
+        known = client.get("pods", database["pod"]).get("credentials") or {}
+    except Refused:
+        return PLACEHOLDER
+    return next((str(each["user"]) for each in known.values()), PLACEHOLDER)
 
 
 def _file_name(user: object) -> str:
@@ -87,9 +110,13 @@ def _file_name(user: object) -> str:
         raise Failure(f"the controller calls you {user!r}, which is no user's name; check PODGATE_URL") from None
 
 
-def _check_directory(out: Path) -> None:
-    if not out.is_dir():
-        raise typer.BadParameter(f"there is no directory {out.absolute()}", param_hint="--out")
+def _make_directory(out: Path) -> None:
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise typer.BadParameter(f"{out.absolute()} is no directory", param_hint="--out") from None
+    except OSError as error:
+        raise Failure(f"cannot make {out.absolute()}: {error.strerror}; name another directory: --out") from None
 
 
 def _write(paths: tuple[Path, Path], certificate: str, key: ec.EllipticCurvePrivateKey) -> None:

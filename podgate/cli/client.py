@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -20,6 +20,7 @@ from podgate.settings import default_home
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_TIMEOUT = 30.0  # seconds; a call that the controller is asked to hold open gets its own time on top
 LOCAL_ADDRESS = "127.0.0.1"
+NOT_VALID = "the token is not valid any more (expired, revoked, or of another Podgate)"
 
 Document = dict[str, Any]  # a JSON object as the API gives it; empty where there is nothing to tell
 
@@ -97,28 +98,46 @@ class Target:
 
     def credential(self) -> Credential:
         """Find what to call with: PODGATE_TOKEN, else the login that is kept, else admin.token. Raises Failure."""
-        cure = "the controller does not know this token; set PODGATE_TOKEN, or PODGATE_HOME to the right home"
         if given := os.environ.get("PODGATE_TOKEN"):
+            cure = f"{NOT_VALID}; sign in: podgate login, and unset PODGATE_TOKEN, which goes first"
             return Credential(given.strip(), "PODGATE_TOKEN", cure)
         if login := read_login(self.where):
             return login.credential
         path = self.home / "admin.token"
         try:
+            cure = f"{NOT_VALID}; sign in: podgate login, or set PODGATE_HOME to the right home"
             return Credential(path.read_text().strip(), str(path), cure)
-        except FileNotFoundError:
-            if not self.url and not self.api_socket.exists():
-                raise self.not_running() from None
-            cure = "sign in with: podgate login; or set PODGATE_TOKEN, or PODGATE_HOME to the right home"
-            raise NotRunning(f"there is no token at {path}; {cure}") from None
         except OSError as error:
-            cure = "sign in with: podgate login; or run this as the user who runs Podgate, or set PODGATE_TOKEN"
-            raise Failure(f"cannot read the token at {path}: {error.strerror}; {cure}") from None
+            raise self._without_token(path, error) from None
+
+    def _without_token(self, path: Path, error: OSError) -> Failure:
+        """Say that there is nothing to call with, and what to do."""
+        if self.url:
+            return Failure(f"not signed in at {self.url}; sign in: podgate login --url {self.url}")
+        if isinstance(error, FileNotFoundError) and not self.api_socket.exists():
+            return self.not_running()
+        if isinstance(error, FileNotFoundError):
+            cure = "sign in with: podgate login; or set PODGATE_TOKEN, or PODGATE_HOME to the right home"
+            return NotRunning(f"there is no token at {path}; {cure}")
+        cure = "sign in with: podgate login; or run this as the user who runs Podgate, or set PODGATE_TOKEN"
+        return Failure(f"cannot read the token at {path}: {error.strerror}; {cure}")
 
     def not_running(self) -> NotRunning:
         """Say that nobody answers, and what to do."""
         if self.url:
             return NotRunning(f"nothing answers at {self.url}; check PODGATE_URL and that Podgate runs there")
         return NotRunning(f"Podgate is not running (home {self.home}); start it with: podgate serve")
+
+    def check_is_api(self) -> None:
+        """See that the address can be the API's, after it did not answer as that does. Raises Failure."""
+        address = urlsplit(self.url)
+        if not self.url or (address.hostname or "").startswith("api."):
+            return
+        port = f":{address.port}" if address.port else ""
+        raise Failure(
+            f"{self.url} is not Podgate's API, whose name begins with api.; "
+            f"use https://api.DOMAIN{port}, where DOMAIN is what the names of the pods end in"
+        )
 
     def transport(self) -> httpx.BaseTransport:
         """Make the connection pool that leads there. Raises Failure."""
@@ -188,7 +207,7 @@ class Client:
         ):
             if response.is_error:
                 response.read()
-                raise refusal(response, self.credential)
+                raise self._refusal(response)
             yield response.iter_lines()
 
     def _call(
@@ -203,7 +222,7 @@ class Client:
         with self._explained(), self._opened() as http:
             response = http.request(method, _joined(path), params=parameters, json=body, timeout=timeout)
         if response.is_error:
-            raise refusal(response, self.credential)
+            raise self._refusal(response)
         if response.status_code == httpx.codes.NO_CONTENT:
             return {}
         try:
@@ -211,8 +230,15 @@ class Client:
         except ValueError:
             document = None
         if not isinstance(document, dict):
+            self.target.check_is_api()
             raise Failure(f"{response.url} did not answer as Podgate does; check PODGATE_URL and its version")
         return document
+
+    def _refusal(self, response: httpx.Response) -> Refused:
+        """Turn an answer that is an error into a sentence. Raises Failure if it is none of the API's."""
+        if response.headers.get("content-type") != "application/problem+json":
+            self.target.check_is_api()
+        return refusal(response, self.credential)
 
     def _opened(self) -> httpx.Client:
         token = self.credential.token
@@ -257,7 +283,8 @@ def refusal(response: httpx.Response, credential: Credential) -> Refused:
     elif status == httpx.codes.UNPROCESSABLE_ENTITY and unsaid:
         text = f"{detail or 'the request is not valid'}: {'; '.join(unsaid)}"
     else:
-        text = detail or f"the controller answered {status} {response.reason_phrase}; its log tells more"
+        said = f"{status} {response.reason_phrase}".rstrip()  # not every server gives a phrase
+        text = detail or f"the controller answered {said}; its log tells more"
     return Refused(status, text.rstrip("."))
 
 

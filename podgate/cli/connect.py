@@ -18,7 +18,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import typer
 
 from podgate.cli.client import LOCAL_ADDRESS, Client, Target, is_local
+from podgate.cli.endpoints import is_database, way_into_database
 from podgate.cli.failure import Failure
+from podgate.cli.levels import Access
 from podgate.cli.output import Json, answer, answer_json, talk
 from podgate.cli.pods import find, wait_until
 
@@ -57,10 +59,27 @@ def connect(
     elif print_:
         if not pod["routed"]:
             talk(f"{name} is {pod['phase']}; the command works when it is available, see: podgate pod show {name}")
+        _tell_what_it_takes(pod, opening)
         answer(opening.shell)
     else:
         _see_routed(client, pod)
+        if is_database(_endpoint(pod)):
+            _tell_what_it_takes(pod, opening)
         raise typer.Exit(_browse(opening) if _protocol(pod) == "http" else execute(opening))
+
+
+def _tell_what_it_takes(pod: Mapping[str, Any], opening: Opening) -> None:
+    """Say what an endpoint that is not public takes beside the command."""
+    endpoint = _endpoint(pod)
+    if endpoint["access"] == Access.PUBLIC:
+        return
+    if is_database(endpoint):
+        talk(way_into_database(pod["name"], endpoint))
+    elif endpoint["protocol"] == "http":
+        talk(
+            f"{pod['name']} asks for {endpoint['access']}: add -H @FILE, a file with 'Authorization: Bearer TOKEN' "
+            f"(podgate token create); a browser opens {opening.uri} and signs in"
+        )
 
 
 def _see_routed(client: Client, pod: Mapping[str, Any]) -> None:
@@ -149,12 +168,12 @@ def _protocol(pod: Mapping[str, Any]) -> str:
     return str(_endpoint(pod)["protocol"])
 
 
-def _endpoint(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+def _endpoint(pod: Mapping[str, Any]) -> dict[str, Any]:
     """Give the default endpoint, or the first if none is the default."""
     endpoints = sorted(pod["endpoints"], key=lambda endpoint: endpoint["name"] != "")
     if not endpoints:
         raise Failure(f"{pod['name']} has no endpoint to connect to; see: podgate pod show {pod['name']}")
-    first: Mapping[str, Any] = endpoints[0]
+    first: dict[str, Any] = endpoints[0]
     return first
 
 
@@ -166,7 +185,7 @@ def _address(pod: Mapping[str, Any]) -> tuple[str, int]:
 def _credential(pod: Mapping[str, Any], role: str) -> Mapping[str, str]:
     credentials: Mapping[str, Mapping[str, str]] | None = pod.get("credentials")
     if credentials is None:  # they are told to its owner alone
-        cure = "use your own name and a token as the password, see: podgate token create --help"
+        cure = f"ask {pod['owner']} for a user and password of it, for it takes no token yet"
         raise Failure(f"only {pod['owner']} may see the credentials of {pod['name']}; {cure}")
     if role not in credentials:
         raise Failure(f"{pod['name']} has no credentials for {role}; use --as {' or '.join(credentials) or 'none'}")

@@ -11,6 +11,7 @@ from podgate.cli.measures import duration, network, size
 from podgate.cli.output import Json, report
 from podgate.cli.suggestions import Named, suggesting
 
+OWN = "the pod's own user and password, which its owner is told"
 DEFAULT = "default"  # how the API's paths name the endpoint without a name
 
 
@@ -91,6 +92,24 @@ def give(
 def access_of(pod: Document) -> str:
     """Give what the default endpoint asks for, or the pod's own word if it has none."""
     return str(next((each["access"] for each in pod["endpoints"] if not each["name"]), pod["access"]))
+
+
+def is_database(endpoint: Document) -> bool:
+    """Tell whether an endpoint's clients have a user and a password, which are the pod's own and no token."""
+    return endpoint["protocol"] in ("postgres", "bolt")
+
+
+def way_into_database(pod: str, endpoint: Document) -> str:
+    """Say how one gets into a database that asks for a level: a token is not taken as its password yet."""
+    level = endpoint["access"]
+    if endpoint.get("certificates"):
+        proof = f"the client certificate (podgate certificate issue) of who holds {level}"
+        return f"{pod} takes {proof}, together with {OWN}; no token yet"
+    where = f"{pod}:{endpoint['name']}" if endpoint["name"] else pod
+    asking, public = (f"podgate pod access {where} {change}" for change in ("--client-certificates", "public"))
+    return (
+        f"{pod} takes no token yet: who holds {level} gets in after {asking}, anybody after {public}, both with {OWN}"
+    )
 
 
 def rules_of(endpoint: Document) -> list[str]:

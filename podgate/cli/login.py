@@ -80,6 +80,7 @@ def whoami(as_json: Json = False) -> None:
         return
     answer(f"user      {found['user']}{', an administrator' if found['admin'] else ''}")
     answer(f"groups    {', '.join(found['groups']) or 'none'}")
+    answer(f"pods      {'may make them' if found.get('makes_pods') else 'may make none'}")
     answer(f"at        {client.target.where}")
     answer(f"by        {client.credential.source}{_limits(found.get('token'))}")
 

@@ -28,13 +28,18 @@ def list_users(as_json: Json = False) -> None:
     if as_json:
         answer_json(found)
     else:
-        answer_table(("NAME", "ADMIN", "STATE", "EMAIL", "GROUPS"), [_row(user) for user in found["users"]])
+        answer_table(
+            ("NAME", "ADMIN", "MAKES-PODS", "STATE", "EMAIL", "GROUPS"), [_row(user) for user in found["users"]]
+        )
 
 
 @users.command("add", epilog=EXIT_CODES)
 def add_user(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and '.', '_', '-' within.")],
     admin: Annotated[bool, typer.Option("--admin", help="May do everything to everything.")] = False,
+    make_pods: Annotated[
+        bool, typer.Option("--make-pods", help="May make pods, and by that run programs on Podgate's machine.")
+    ] = False,
     email: Annotated[str | None, typer.Option(help="An address, for people to see.")] = None,
     password_file: PasswordFile = None,
     no_password: Annotated[bool, typer.Option("--no-password", help="Let them in by other means only.")] = False,
@@ -44,7 +49,7 @@ def add_user(
     if no_password and password_file is not None:
         raise typer.BadParameter("give a password or none, not both", param_hint="--no-password")
     client = _client()
-    body: Document = {"name": name, "admin": admin}
+    body: Document = {"name": name, "admin": admin, "makes_pods": make_pods}
     if not no_password:
         body["password"] = read_password(f"Password of {name}", password_file, new=True)
     if email is not None:
@@ -86,6 +91,27 @@ def disable(name: User, as_json: Json = False) -> None:
 def enable(name: User, as_json: Json = False) -> None:
     """Let a disabled user in again."""
     report(_change(name, disabled=False), f"{name} is enabled", as_json)
+
+
+@users.command(epilog=EXIT_CODES)
+def allow(
+    name: User,
+    make_pods: Annotated[
+        bool,
+        typer.Option(
+            "--make-pods/--no-make-pods",
+            help="Make pods, and by that run programs on Podgate's machine; administrators always may.",
+            show_default=False,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a user may do beside what is shared with them."""
+    changed = _change(name, makes_pods=make_pods)
+    sentence = f"{name} may make pods" if make_pods else f"{name} may make no pods any more; those there are stay"
+    if not make_pods and changed["makes_pods"]:
+        sentence = f"{name} may still make pods, for administrators always may"
+    report(changed, sentence, as_json)
 
 
 @users.command(epilog=EXIT_CODES)
@@ -169,9 +195,10 @@ def join(name: Group, members: Members, as_json: Json = False) -> None:
 
 @groups.command(epilog=EXIT_CODES)
 def leave(name: Group, members: Members, as_json: Json = False) -> None:
-    """Take users out of a group."""
+    """Take users out of a group; if one of them is not in it, all stay."""
     client = _client()
-    for user in members:
+    there = suggesting(client, lambda: client.get("groups", name), Named("group", name))["members"]
+    for user in sorted(members, key=lambda user: user in there):  # who is not in it comes first, and is refused
         suggesting(
             client, partial(client.delete, "groups", name, "members", user),
             Named("group", name), Named("user", user),
@@ -194,6 +221,7 @@ def _row(user: Document) -> tuple[object, ...]:
     return (
         user["name"],
         "yes" if user["admin"] else "",
+        "yes" if user.get("makes_pods") else "",
         state,
         user.get("email") or "",
         ", ".join(user.get("groups", ())),

@@ -246,6 +246,8 @@ def tell(pod: Document, as_json: bool) -> None:
     access = endpoints.access_of(pod)
     if access == Access.PUBLIC:
         answer(f"  connect with: podgate connect {pod['name']}")
+    elif databases := [each for each in pod["endpoints"] if not each["name"] and endpoints.is_database(each)]:
+        talk(f"It asks for {access}. " + endpoints.way_into_database(pod["name"], databases[0]))
     elif access == Access.OWNER:
         cure = f"podgate pod access {pod['name']} read, then podgate share {pod['name']} --with USER"
         talk(f"Only its owner can connect; to let others in: {cure}")

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
+from podgate.cli import endpoints
 from podgate.cli.client import Client, Document, Refused, Target
+from podgate.cli.failure import Failure
 from podgate.cli.levels import Access, Grant
 from podgate.cli.measures import duration
 from podgate.cli.output import Json, answer, answer_json, answer_table, report, talk
@@ -13,6 +16,8 @@ from podgate.cli.passwords import PasswordFile, read_password
 from podgate.cli.suggestions import Named, suggesting
 
 EVERYONE = "everyone"
+ASKING = "--client-certificates"
+MOST_HOLDERS = 5  # that are named in a sentence
 _DEED = {Grant.READ: "read", Grant.WRITE: "write to", Grant.MANAGE: "manage"}
 
 Pod = Annotated[str, typer.Argument(metavar="POD", help="The pod's name.")]
@@ -68,12 +73,39 @@ def unshare(
         raise typer.BadParameter("give one of --with, --group, --everyone and --link", param_hint="UNSHARE")
     client = Client(Target.from_environment())
     if link:
-        found = suggesting(client, lambda: client.delete("pods", pod, "links", link), Named("pod", pod))
+        found = _taken_back(client, pod, ("links", link), f"there is no link {link} to {pod}", [])
         report(found or {"pod": pod, "link": link}, f"the link {link} opens {pod} no more", as_json)
         return
     to = grantee(user, group)
-    found = suggesting(client, lambda: client.delete("pods", pod, "grants", to), Named("pod", pod), *_named(to))
+    found = _taken_back(client, pod, ("grants", to), f"{pod} is not shared with {in_words(to)}", _named(to))
     report(found or {"pod": pod, "to": to}, f"{pod} is not shared with {in_words(to)} any more", as_json)
+
+
+def _taken_back(client: Client, pod: str, path: tuple[str, str], missing: str, named: list[Named]) -> Document:
+    """End a grant or link. Raises Failure that says who holds what if there is none."""
+
+    def take_back() -> Document:
+        return client.delete("pods", pod, *path)
+
+    try:
+        return suggesting(client, take_back, Named("pod", pod), *named)
+    except Refused as refused:
+        if refused.status != httpx.codes.NOT_FOUND:
+            raise
+    raise Failure(f"{missing}; {_holders(client.get('pods', pod, 'grants'))}, see: podgate share {pod}")
+
+
+def _holders(found: Document) -> str:
+    """Say who holds what on a pod, as far as it fits into a sentence."""
+    holders = [f"{in_words(grant['to'])} may {_DEED[Grant(grant['level'])]} it" for grant in found["grants"]]
+    holders += [f"link {link['id']} may {_DEED[Grant(link['level'])]} it" for link in found["links"]]
+    more = len(holders) - MOST_HOLDERS
+    told = [
+        f"{found['owner']} owns it",
+        *holders[:MOST_HOLDERS],
+        *([f"{more} more hold something"] if more > 0 else []),
+    ]
+    return ", ".join(told)
 
 
 def grantee(user: str | None, group: str | None) -> str:
@@ -124,9 +156,14 @@ def _tell_way(pod: str, endpoint: Document, level: Grant) -> None:
         talk(f"{where} asks for {endpoint['access']}, so this opens it to nobody yet; let them in with: {cure}")
     elif endpoint["protocol"] == "http":
         talk(f"they open {web_address(endpoint)}")
+    elif endpoint["access"] == Access.PUBLIC:
+        means = f" with {endpoints.OWN}" if endpoints.is_database(endpoint) else ""
+        talk(f"anybody may connect to {endpoint['host']}:{endpoint['port']}{means}: it is public")
+    elif endpoints.is_database(endpoint):
+        talk(endpoints.way_into_database(pod, endpoint))
     else:
-        means = "a client certificate" if endpoint["protocol"] == "tcp" else "a token of theirs as the password"
-        talk(f"they connect to {endpoint['host']}:{endpoint['port']} with {means}")
+        ask = "" if endpoint.get("certificates") else f", once it asks for one: podgate pod access {where} {ASKING}"
+        talk(f"they connect to {endpoint['host']}:{endpoint['port']} with a client certificate{ask}")
 
 
 def _make_link(client: Client, pod: str, level: Grant, of_links: dict[str, object], as_json: bool) -> None:

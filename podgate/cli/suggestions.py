@@ -32,17 +32,17 @@ def suggesting(client: Client, call: Callable[[], _Answer], *named: Named) -> _A
         if refused.status not in _NOT_FOUND:
             raise
         for each in named:
-            _look_for(client, each)
+            look_for(client, each)
         raise
 
 
-def _look_for(client: Client, named: Named) -> None:
+def look_for(client: Client, named: Named) -> None:
     """Raise Failure if there is none of that name, as far as this caller may know."""
     try:
         found = client.get(named.collection, extra_time=0, **({"user": named.of} if named.of else {}))[named.collection]
     except Refused:
         return
-    known = {str(item["name"]) for item in found} | {str(item.get("id", item["name"])) for item in found}
+    known = {str(item[field]) for item in found for field in ("name", "id", "key") if field in item}
     if named.name in known:
         return
     close = difflib.get_close_matches(named.name, sorted({str(item["name"]) for item in found}))

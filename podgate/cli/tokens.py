@@ -1,4 +1,4 @@
-"""`podgate token …`: tokens for programs, which also are the passwords of stock clients."""
+"""`podgate token …`: tokens for programs."""
 
 from functools import partial
 from typing import Annotated
@@ -11,7 +11,7 @@ from podgate.cli.measures import duration
 from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, answer_table, report, talk
 from podgate.cli.suggestions import Named, suggesting
 
-app = typer.Typer(help="Tokens, for programs and as passwords of psql, drivers and the like.", no_args_is_help=True)
+app = typer.Typer(help="Tokens, for programs that call Podgate or web pods.", no_args_is_help=True)
 
 OfUser = Annotated[str | None, typer.Option("--user", help="Of this user instead of you: administrators only.")]
 
@@ -37,7 +37,8 @@ def create(
         answer_json(made)
         return
     answer(made["token"])
-    talk(f"It is shown this once. Programs take it as PODGATE_TOKEN, clients as the password of user {made['user']}.")
+    talk("It is shown this once. Programs take it as PODGATE_TOKEN, web pods as 'Authorization: Bearer TOKEN';")
+    talk("Postgres and graph pods do not take it as a password yet.")
     end = f"It ends at {made['expires_at']}, or" if made.get("expires_at") else "It does not end by itself, but"
     talk(f"{end} with: podgate token revoke {name}")
 

@@ -288,6 +288,7 @@ async def test_nobody_takes_over_a_user_by_an_equal_name_or_address(tmp_path: Pa
     async with living(tmp_path, Oidc(ISSUER, "podgate", create=True)) as life:
         claims = {"preferred_username": "alice", "email": "alice@example.org"}
         made = await life.people.person_of_subject(ISSUER, "1", claims)
+        assert not made.may_make_pods
         assert made.name == "alice-2"
         assert not made.admin
         assert not made.has_password

@@ -180,7 +180,7 @@ def test_what_a_pod_gives_and_how_it_is_used_is_there_in_the_next_life_and_goes_
 
 def test_people_are_there_in_the_next_life_and_what_is_theirs_goes_with_them(path: Path) -> None:
     alice = Person(
-        "alice", True, False, frozenset({"lab"}), "a@x", 1.0, 0.5, "p", b"salt", (("iss", "1"), ("iss", "2"))
+        "alice", True, False, frozenset({"lab"}), "a@x", 1.0, 0.5, "p", b"salt", (("iss", "1"), ("iss", "2")), True
     )
     token = ApiToken("t", "ci", "alice", "h", "v", "", AccessLevel.READ, 1.0, None, "abcd")
     sign_in, key = SignIn("s", "alice", 1.0, 2.0, "192.0.2.1", "x"), SealingKey("k1", b"k", 1.0)

@@ -57,8 +57,8 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"env": {"A": "x" * (LONGEST_VALUE + 1)}}, "env.A", f"at most {LONGEST_VALUE}"),
         ({"env": {f"A{number}": "x" for number in range(MOST_ENV + 1)}}, "env", f"at most {MOST_ENV}"),
         ({"env": {f"A{n}": "x" * LONGEST_VALUE for n in range(5)}}, "env", f"longer than {MOST_ENV_BYTES}"),
-        ({"env": ["A=x"]}, "env", "dictionary"),
-        ({"endpoints": []}, "endpoints", "dictionary"),
+        ({"env": ["A=x"]}, "env", "an object"),
+        ({"endpoints": []}, "endpoints", "an object"),
         ({"endpoints": {"web": {}}}, "endpoints.web", "there are: default, metrics"),
         ({"endpoints": {"": {}}}, "endpoints.", "there are: default, metrics"),
         ({"endpoints": {"default": {"access": "all"}}}, "endpoints.default.access", "public, read, write"),
@@ -94,7 +94,7 @@ async def test_what_a_caller_sent_is_not_shown_back(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [(b"{", "not JSON"), (b"", "required"), (b"[]", "dictionary"), (b'"x"', "dictionary"), (b"\xff\xfe", "")],
+    [(b"{", "not JSON"), (b"", "required"), (b"[]", "an object"), (b'"x"', "an object"), (b"\xff\xfe", "")],
 )
 async def test_a_body_that_is_no_document(api: Api, body: bytes, reason: str) -> None:
     answer = await api.admin.post("/v1/pods", content=body, headers={"content-type": "application/json"})

@@ -18,7 +18,8 @@ PASSWORD = "correct horse battery"
 async def test_the_user_admin_is_there_from_the_start_and_has_no_password(api: Api) -> None:
     (admin,) = (await api.admin.get("/v1/users")).json()["users"]
     assert (admin["name"], admin["admin"], admin["has_password"]) == ("admin", True, False)
-    assert (await api.admin.get("/v1/me")).json() == {"user": "admin", "admin": True, "groups": [], "token": None}
+    me = {"user": "admin", "admin": True, "makes_pods": True, "groups": [], "token": None}
+    assert (await api.admin.get("/v1/me")).json() == me
     refused = await api.nobody.post("/v1/login", json={"user": "admin", "password": ""})
     assert refused.status_code == 401
 
@@ -60,7 +61,12 @@ async def test_people_change_their_own_password_and_are_signed_out_by_that(api: 
         before = (await alice.get("/v1/users/alice")).json()["since"]
         wrong = await alice.patch("/v1/users/alice", json={"password": "another one", "current": "wrong"})
         assert (wrong.status_code, wrong.json()["errors"]) == (422, [{"field": "current", "reason": "not right"}])
-        for change in ({"admin": True}, {"disabled": False}, {"password": "another one", "admin": True}):
+        for change in (
+            {"admin": True},
+            {"disabled": False},
+            {"makes_pods": True},
+            {"password": "another one", "admin": True},
+        ):
             refused = await alice.patch("/v1/users/alice", json=change | {"current": PASSWORD})
             assert refused.status_code == 403
         changed = await alice.patch("/v1/users/alice", json={"password": "another one", "current": PASSWORD})
@@ -142,6 +148,7 @@ async def test_a_deleted_group_takes_its_grants_along(api: Api) -> None:
         ("POST", "/v1/groups", {"name": "everyone"}, 422),
         ("DELETE", "/v1/groups/none", None, 404),
         ("PUT", "/v1/groups/none/members/admin", None, 404),
+        ("DELETE", "/v1/groups/none/members/admin", None, 404),
         ("POST", "/v1/tokens", {"name": "", "user": "admin"}, 422),
         ("POST", "/v1/tokens", {"name": "a\nb"}, 422),
         ("POST", "/v1/tokens", {"name": "t", "user": "none"}, 404),
@@ -158,6 +165,76 @@ async def test_what_cannot_be(api: Api, method: str, path: str, body: object, st
     answer = await api.admin.request(method, path, json=body)
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+
+
+async def test_what_is_wrong_is_told_in_our_own_words(api: Api) -> None:
+    for path, body, words in (
+        ("users", {"name": "alice", "password": "short"}, "password: expected at least 8 characters"),
+        ("users", {"name": "x" * 100}, "name: expected at most 64 characters"),
+        ("users", {"name": 7}, "name: expected a valid string"),
+        ("users", {}, "name: required"),
+        ("users", [], "body: expected an object"),
+        ("certificates", {"csr": "x", "hours": 25}, "hours: expected at most 24"),
+        ("certificates", {"csr": "x", "hours": 0}, "hours: expected more than 0"),
+        ("tokens", {"name": "t", "expires_in": "x"}, "expires_in: expected a valid number"),
+    ):
+        refused = await api.admin.post(f"/v1/{path}", json=body)
+        assert (refused.status_code, "should" in refused.text) == (422, False)
+        assert refused.json()["detail"].startswith(f"the request is not valid: {words}"), refused.text
+
+
+async def test_who_is_not_in_a_group_cannot_leave_it(api: Api) -> None:
+    await api.user("alice")
+    await api.admin.post("/v1/groups", json={"name": "lab"})
+    refused = await api.admin.delete("/v1/groups/lab/members/alice")
+    told = "user 'alice' is not in group 'lab'; see who is: podgate group list"
+    assert (refused.status_code, refused.json()["detail"]) == (404, told)
+    assert "remove from group" not in [entry["what"] for entry in await api.audit()]
+
+
+async def test_pods_are_made_by_those_alone_who_were_let(api: Api) -> None:
+    token = await api.user("alice")
+    new = {"name": "mine", "template": "db"}
+    async with api.caller(token) as alice:
+        assert (await alice.get("/v1/me")).json()["makes_pods"] is False
+        refused = await alice.post("/v1/pods", json=new)
+        assert refused.status_code == 403
+        assert refused.json()["detail"].endswith("ask an administrator for: podgate user allow alice --make-pods")
+        assert (await api.admin.patch("/v1/users/alice", json={"makes_pods": True})).json()["makes_pods"] is True
+        assert (await alice.get("/v1/me")).json()["makes_pods"] is True
+        assert (await alice.post("/v1/pods", json=new)).status_code == 201
+        assert (await api.admin.patch("/v1/users/alice", json={"makes_pods": False})).json()["makes_pods"] is False
+        assert (await alice.post("/v1/pods", json=new | {"name": "other"})).status_code == 403
+        assert (await alice.post("/v1/pods/mine/stop")).status_code == 202, "what one has one keeps"
+    changes = [entry["detail"] for entry in await api.audit() if entry["what"] == "change user"]
+    assert changes == ["alice: may make no pods", "alice: may make pods"]
+
+
+async def test_an_admin_always_may_make_pods(api: Api) -> None:
+    made = await api.admin.post("/v1/users", json={"name": "anna", "admin": True})
+    assert made.json()["makes_pods"] is True
+    assert (await api.admin.patch("/v1/users/anna", json={"makes_pods": False})).json()["makes_pods"] is True
+    assert (await api.admin.patch("/v1/users/anna", json={"admin": False})).json()["makes_pods"] is False
+    made = await api.admin.post("/v1/users", json={"name": "bob", "makes_pods": True})
+    assert made.json()["makes_pods"] is True
+    assert (await api.audit())[0]["detail"] == "bob, who may make pods"
+
+
+async def test_a_refusal_names_what_was_asked_and_a_limit_only_where_there_is_one(api: Api) -> None:
+    await api.create()
+    token = await api.user("alice")
+    await api.share("user:alice", "write")
+    async with api.caller(token) as alice, api.caller(await api.token("alice", level="read")) as limited:
+        for action in ("start", "stop", "restart"):
+            refused = (await alice.post(f"/v1/pods/mydb/{action}")).json()["detail"]
+            held = "takes level manage, and yours here is write; ask its owner, admin"
+            assert refused == f"pod 'mydb': to {action} it {held}"
+        refused = (await limited.post("/v1/pods/mydb/restart")).json()["detail"]
+        assert refused.endswith("yours here is read; ask its owner, admin, or use a token that is not limited")
+    await api.own("mydb", "alice")
+    async with api.caller(await api.token("alice", level="read")) as limited:
+        refused = (await limited.delete("/v1/pods/mydb")).json()["detail"]
+        assert refused.endswith("yours here is read; use a token that is not limited")
 
 
 async def test_a_token_is_not_made_twice_under_one_name_and_the_first_lives_on(api: Api) -> None:

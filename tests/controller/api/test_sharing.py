@@ -146,7 +146,7 @@ async def test_only_an_owner_sees_the_credentials(api: Api) -> None:
 
 
 async def test_a_pod_is_its_makers_with_endpoints_as_told(api: Api) -> None:
-    token = await api.user("alice")
+    token = await api.user("alice", makes_pods=True)
     endpoints = {"default": {"ip_allow": ["10.0.0.0/8"], "certificates": True}, "metrics": {"access": "public"}}
     async with api.caller(token) as alice, api.gateway_view() as view:
         made = await alice.post("/v1/pods", json={"name": "mydb", "template": "db", "endpoints": endpoints})

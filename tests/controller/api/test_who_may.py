@@ -38,8 +38,8 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("POST", "/v1/groups", {"name": "NEW"}, ADMINS, 201),
     ("GET", "/v1/groups/lab", None, ADMINS, 200),
     ("DELETE", "/v1/groups/{group}", None, ADMINS, 204),
-    ("PUT", "/v1/groups/lab/members/sam", None, ADMINS, 204),
-    ("DELETE", "/v1/groups/lab/members/sam", None, ADMINS, 204),
+    ("PUT", "/v1/groups/lab/members/{user}", None, ADMINS, 204),
+    ("DELETE", "/v1/groups/lab/members/{member}", None, ADMINS, 204),
     ("POST", "/v1/tokens", {"name": "NEW"}, ACCOUNTS, 201),
     ("POST", "/v1/tokens", {"name": "NEW", "user": "olga"}, SELVES, 201),
     ("POST", "/v1/tokens", {"name": "NEW", "pod": "mydb"}, "200 200 200 200 200 200 404 403 403 403 403", 201),
@@ -50,7 +50,7 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("POST", "/v1/certificates", {"csr": "none"}, ACCOUNTS, 422),
     ("GET", "/v1/audit", None, ANYONE, 200),
     ("GET", "/v1/pods", None, ANYONE, 200),
-    ("POST", "/v1/pods", {"name": "NEW", "template": "db"}, ACCOUNTS, 201),
+    ("POST", "/v1/pods", {"name": "NEW", "template": "db"}, SELVES, 201),  # olga may make pods
     ("GET", "/v1/pods/mydb", None, READERS, 200),
     ("GET", "/v1/pods/mydb/wait?timeout=0", None, READERS, 504),
     ("GET", "/v1/pods/mydb/logs", None, READERS, 200),
@@ -82,7 +82,9 @@ NEW = count(1)
 async def tokens_of(api: Api) -> dict[str, str]:
     """Make all kinds of callers; give their tokens."""
     people = {"admin": "anna", "owner": "olga", "manage": "mara", "write": "will", "read": "rita", "stranger": "sam"}
-    tokens = {kind: await api.user(name, admin=kind == "admin") for kind, name in people.items()}
+    tokens = {
+        kind: await api.user(name, admin=kind == "admin", makes_pods=kind == "owner") for kind, name in people.items()
+    }
     await api.create()
     await api.create("other")
     for pod in ("mydb", "other"):
@@ -114,8 +116,10 @@ async def tokens_of(api: Api) -> dict[str, str]:
 async def made_before(api: Api, path: str) -> str:
     """Make what a path names and a call might take away, and give the path."""
     name = f"new-{next(NEW)}"
-    if "{user}" in path:
+    if "{user}" in path or "{member}" in path:
         assert (await api.admin.post("/v1/users", json={"name": name})).status_code == 201
+    if "{member}" in path:
+        assert (await api.admin.put(f"/v1/groups/lab/members/{name}")).status_code == 204
     if "{group}" in path or "{granted}" in path:
         assert (await api.admin.post("/v1/groups", json={"name": name})).status_code == 201
     if "{granted}" in path:
@@ -123,7 +127,7 @@ async def made_before(api: Api, path: str) -> str:
     link = ""
     if "{link}" in path:
         link = (await api.admin.post("/v1/pods/mydb/links", json={"level": "read"})).json()["id"]
-    return path.format(user=name, group=name, granted=f"group:{name}", link=link).replace("NEW", name)
+    return path.format(user=name, member=name, group=name, granted=f"group:{name}", link=link).replace("NEW", name)
 
 
 async def status_of(api: Api, token: str, method: str, path: str, body: object) -> int:

@@ -117,6 +117,18 @@ async def test_one_revokes_ones_own_tokens_only(place: Place, browser: httpx.Asy
     assert len(place.people.tokens.of("bob")) == 1
 
 
+async def test_a_token_without_an_end_is_good_for_ever_and_not_revoked(
+    place: Place, browser: httpx.AsyncClient
+) -> None:
+    await sign_in(browser)
+    made = await post(browser, "/account/tokens", "/account", name="ci", pod="", level="owner", lasting="")
+    assert "until you revoke it" in made.text
+    assert "Postgres and graph pods do not take it as a password yet" in made.text
+    page = (await browser.get("/account")).text
+    assert '<td data-of="Until">never</td>' in page
+    assert ">revoked<" not in page
+
+
 async def test_names_are_escaped(place: Place, browser: httpx.AsyncClient) -> None:
     await sign_in(browser)
     evil = '"><img src=x onerror=alert(1)>'

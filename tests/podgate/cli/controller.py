@@ -81,6 +81,7 @@ class Controller:
         self.pods: dict[str, dict[str, Any]] = {}
         self.gateways = [gateway(current=True)]
         self.answers: dict[str, list[Answer | bytes | None]] = {}
+        self.strange: Answer | bytes | None = None  # what everybody is answered by what is no controller at all
         self.calls: list[tuple[str, Any]] = []
         handler = type("Handler", (_Handler,), {"controller": self})
         if path is not None:
@@ -161,6 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "null")
+        if strange := self.controller.strange:
+            status, page = (200, strange) if isinstance(strange, bytes) else (strange[0], b"")
+            self._send_bytes(status, page, "text/html", phrase="")
+            return
         if self.headers["authorization"] != f"Bearer {TOKEN}":
             self._send(*problem(401, "the call needs a valid token"))
             return
@@ -174,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "application/json" if status < 400 else "application/problem+json"
         self._send_bytes(status, b"" if document is None else json.dumps(document).encode(), kind)
 
-    def _send_bytes(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
+    def _send_bytes(self, status: int, body: bytes, kind: str, phrase: str | None = None) -> None:
+        self.send_response(status, phrase)
         self.send_header("content-type", kind)
         self.end_headers()
         self.wfile.write(body)

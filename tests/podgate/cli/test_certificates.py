@@ -20,7 +20,7 @@ from tests.podgate.cli.real import Real
 @pytest.fixture
 def out(run: Run, real: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory for what is issued; alice calls."""
-    run("user", "add", "alice", "--no-password")
+    run("user", "add", "alice", "--no-password", "--make-pods")
     token = run("token", "create", "here", "--user", "alice", "--json").json()["token"]
     monkeypatch.setenv("PODGATE_TOKEN", token)
     place = tmp_path / "my certificates"
@@ -42,7 +42,7 @@ def test_a_certificate_is_issued_for_a_key_made_here(run: Run, out: Path, home: 
     assert "PRIVATE" not in outcome.out + outcome.err
     assert "good until" in outcome.err
     subprocess.run(["sh", "-n"], input=outcome.out, text=True, check=True)
-    for word in ("curl --cacert", "--cert", "psql", "sslcert=", "sslkey=", "user=alice"):
+    for word in ("curl --cacert", "--cert", "psql", "sslcert=", "sslkey=", "user=POD_USER"):
         assert word in outcome.out
 
 
@@ -58,16 +58,25 @@ def test_one_that_is_there_is_replaced(run: Run, out: Path) -> None:
 def test_the_commands_name_pods_there_are(run: Run, out: Path) -> None:
     run("pod", "create", "my-db", "--template", "db", "--no-wait")
     told = run("certificate", "issue", "--out", str(out)).out
-    assert "host=my-db.pods.localhost hostaddr=127.0.0.1 port=8443 user=alice dbname=my_db" in told
+    assert "host=my-db.pods.localhost hostaddr=127.0.0.1 port=8443 user=owner dbname=my_db" in told
+    assert "# a Postgres pod; owner is a user of its own, whose password psql asks for and alice is told\n" in told
     assert "--resolve my-db--metrics.pods.localhost:8443:127.0.0.1 https://my-db--metrics.pods.localhost:8443/" in told
 
 
 def test_what_cannot_be_is_told(run: Run, out: Path) -> None:
-    assert run("certificate", "issue", "--out", str(out / "none")).code == 2
-    assert run("certificate", "issue", "--out", str(out), "--hours", "0").code == 2
-    outcome = run("certificate", "issue", "--out", str(out), "--hours", "1000000")
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    for hours in ("0", "25"):
+        assert run("certificate", "issue", "--out", str(out), "--hours", hours).code == 2
     assert list(out.iterdir()) == []
+    (out / "file").touch()
+    for place in (out / "file", out / "file" / "below"):
+        outcome = run("certificate", "issue", "--out", str(place))
+        assert (outcome.code, outcome.out, "is no directory" in outcome.err) == (2, "", True)
+
+
+def test_a_directory_that_is_missing_is_made_for_its_user_alone(run: Run, out: Path) -> None:
+    assert run("certificate", "issue", "--out", str(out / "new"), "--hours", "24").code == 0
+    assert stat.S_IMODE((out / "new").stat().st_mode) == 0o700
+    assert sorted(path.name for path in (out / "new").iterdir()) == ["alice.key", "alice.pem"]
 
 
 def test_a_server_cannot_choose_where_files_go(run: Run, controller: Controller, tmp_path: Path) -> None:

@@ -225,6 +225,27 @@ def test_the_printed_curl_line_reaches_the_pod(run: Run, controller: Controller,
     assert came == [("site.pods.localhost", b"GET ")]
 
 
+def test_what_a_pod_that_is_not_public_takes_is_told_beside_the_line(run: Run, controller: Controller) -> None:
+    def endpoint(protocol: str, **changes: object) -> dict[str, Any]:
+        return {"name": "", "host": "x.pods.localhost", "port": 8443, "protocol": protocol, "access": "read", **changes}
+
+    controller.add(pod("site", "web", "http", endpoints=[endpoint("http")]))
+    assert run("connect", "site", "--print").err == (
+        "site asks for read: add -H @FILE, a file with 'Authorization: Bearer TOKEN' (podgate token create); "
+        "a browser opens https://x.pods.localhost:8443/ and signs in\n"
+    )
+    controller.add(pod("g", "graph", "bolt", endpoints=[endpoint("bolt")]))
+    outcome = run("connect", "g", "--print")
+    assert outcome.out.startswith("NEO4J_PASSWORD=")
+    assert outcome.err.startswith("g takes no token yet: who holds read gets in after podgate pod access g --client-")
+    assert outcome.err.count("\n") == 1
+    controller.add(pod("g", "graph", "bolt", endpoints=[endpoint("bolt", certificates=True)]))
+    assert run("connect", "g", "--print").err.startswith("g takes the client certificate (podgate certificate issue)")
+    for protocol in ("http", "bolt", "tcp"):
+        controller.add(pod("open", protocol=protocol, endpoints=[endpoint(protocol, access="public")]))
+        assert run("connect", "open", "--print").err == ""
+
+
 @pytest.mark.parametrize(("name", "code"), [("*.pods.localhost", 0), ("*.other.localhost", 1)])
 def test_the_printed_openssl_line_verifies_the_pod(
     run: Run, controller: Controller, home: Path, name: str, code: int

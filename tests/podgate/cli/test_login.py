@@ -14,7 +14,7 @@ import pytest
 from certs.authority import Authority
 from podgate.cli import logins
 from tests.podgate.cli.conftest import Run
-from tests.podgate.cli.controller import TOKEN, Controller, problem, server_side
+from tests.podgate.cli.controller import TOKEN, Answer, Controller, problem, server_side
 from tests.podgate.cli.outcome import Outcome
 from tests.podgate.cli.real import PASSWORD, Real
 
@@ -51,7 +51,8 @@ def test_who_signs_in_is_who_calls(run: Run, alice: Real, home: Path) -> None:
     assert (found["user"], found["admin"], found["groups"]) == ("alice", False, [])
     told = run("whoami").out
     assert told.startswith(
-        f"user      alice\ngroups    none\nat        {home}\nby        the login of alice (token login-"
+        "user      alice\ngroups    none\npods      may make none\n"
+        f"at        {home}\nby        the login of alice (token login-"
     )
 
 
@@ -90,8 +91,10 @@ def test_signing_out_ends_the_token(run: Run, alice: Real, home: Path, monkeypat
     assert run("logout").err == f"alice is signed out of {home}\n"
     assert list((home / "config" / "podgate" / "logins").iterdir()) == []
     monkeypatch.setenv("PODGATE_TOKEN", token)
-    cure = "set PODGATE_TOKEN, or PODGATE_HOME to the right home"
-    assert run("whoami").failed_with(f"the controller does not know this token; {cure}")
+    assert run("whoami").failed_with(
+        "the token is not valid any more (expired, revoked, or of another Podgate); "
+        "sign in: podgate login, and unset PODGATE_TOKEN, which goes first"
+    )
     monkeypatch.delenv("PODGATE_TOKEN")
     assert run("whoami", "--json").json()["user"] == "admin"
     assert run("logout").failed_with(f"you are not signed in at {home}; sign in with: podgate login")
@@ -242,8 +245,29 @@ def test_a_login_elsewhere_is_for_that_address_alone(run: Run, home: Path, monke
         controller.answers["DELETE /v1/tokens/t1"] = [(204, None)]
         assert run("logout").code == 0
         assert controller.calls[-1][0] == "DELETE /v1/tokens/t1"
+        (home / "admin.token").unlink()
+        assert run("whoami").failed_with(f"not signed in at {url}; sign in: podgate login --url {url}")
     monkeypatch.delenv("PODGATE_URL")
     assert run("logout").failed_with(f"you are not signed in at {home}; sign in with: podgate login")
+
+
+@pytest.mark.parametrize("answer", [(404, None), (303, None), b"<html>"])
+def test_an_address_that_is_not_the_apis_is_told(run: Run, home: Path, answer: Answer | bytes) -> None:
+    (home / "password").write_text(PASSWORD)
+    with Controller(
+        tls=server_side(Authority.open(home / "authority"), "podgate.localhost", "*.pods.localhost")
+    ) as other:
+        other.strange = answer
+        url = f"https://podgate.localhost:{other.port}"
+        assert run("login", "alice", "--url", url, "--password-file", str(home / "password")).failed_with(
+            f"{url} is not Podgate's API, whose name begins with api.; "
+            f"use https://api.DOMAIN:{other.port}, where DOMAIN is what the names of the pods end in"
+        )
+        other.strange = (404, None)
+        url = f"https://api.pods.localhost:{other.port}"
+        assert run("login", "alice", "--url", url, "--password-file", str(home / "password")).failed_with(
+            "the controller answered 404; its log tells more"
+        )
 
 
 def test_logins_are_apart_for_each_podgate(home: Path) -> None:

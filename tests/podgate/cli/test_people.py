@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.podgate.cli.conftest import Run
+from tests.podgate.cli.outcome import Outcome
 from tests.podgate.cli.real import PASSWORD, Real
 
 
@@ -32,8 +33,8 @@ def test_users_are_added_shown_and_removed(run: Run, real: Real) -> None:
     made = run("user", "add", "dave", "--no-password", "--json").json()
     assert (made["name"], made["admin"]) == ("dave", False)
     lines = [line.split() for line in run("user", "list").out.splitlines()]
-    assert lines[0] == ["NAME", "ADMIN", "STATE", "EMAIL", "GROUPS"]
-    assert ["carol", "yes", "carol@example.org"] in lines
+    assert lines[0] == ["NAME", "ADMIN", "MAKES-PODS", "STATE", "EMAIL", "GROUPS"]
+    assert ["carol", "yes", "yes", "carol@example.org"] in lines
     assert {user["name"] for user in run("user", "list", "--json").json()["users"]} == {"admin", "carol", "dave"}
     assert run("user", "show", "carol", "--json").json()["email"] == "carol@example.org"
     assert "admin       yes\n" in run("user", "show", "carol").out
@@ -142,13 +143,62 @@ def test_the_token_alone_is_on_standard_output(run: Run, as_alice: Real, monkeyp
     assert outcome.out.count("\n") == 1
     token = outcome.out.strip()
     assert token not in outcome.err
-    assert "Programs take it as PODGATE_TOKEN, clients as the password of user alice." in outcome.err
+    assert "Programs take it as PODGATE_TOKEN, web pods as 'Authorization: Bearer TOKEN';\n" in outcome.err
+    assert "Postgres and graph pods do not take it as a password yet.\n" in outcome.err
     assert "podgate token revoke ci" in outcome.err
     monkeypatch.setenv("PODGATE_TOKEN", token)
     assert run("whoami", "--json").json()["token"]["name"] == "ci"
 
 
-def test_a_token_is_limited(run: Run, as_alice: Real) -> None:
+def test_who_may_make_pods_is_said_and_shown(run: Run, people: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = people.admin
+    token = run("token", "create", "here", "--user", "alice", "--json").json()["token"]
+    create = ("pod", "create", "mine", "--template", "db", "--no-wait", "--json")
+
+    def told_as(token: str, *command: str) -> Outcome:
+        monkeypatch.setenv("PODGATE_TOKEN", token)
+        return run(*command)
+
+    assert "pods      may make none\n" in told_as(token, "whoami").out
+    assert told_as(token, *create).failed_with(
+        "user 'alice' may not make pods, which run programs on the machine of this Podgate; "
+        "ask an administrator for: podgate user allow alice --make-pods"
+    )
+    assert told_as(token, "user", "allow", "alice", "--make-pods").code == 1
+    assert told_as(admin, "user", "allow", "alice", "--make-pods").err == "alice may make pods\n"
+    assert "makes_pods  yes\n" in run("user", "show", "alice").out
+    assert ["alice", "yes"] in [line.split() for line in run("user", "list").out.splitlines()]
+    assert "pods      may make them\n" in told_as(token, "whoami").out
+    assert told_as(token, *create).json()["owner"] == "alice"
+    told = "alice may make no pods any more; those there are stay\n"
+    assert told_as(admin, "user", "allow", "alice", "--no-make-pods").err == told
+    told = "admin may still make pods, for administrators always may\n"
+    assert run("user", "allow", "admin", "--no-make-pods").err == told
+    assert run("user", "add", "carol", "--no-password", "--make-pods", "--json").json()["makes_pods"] is True
+    assert run("user", "allow", "carol").code == 2
+    assert run("user", "allow", "corol", "--make-pods").failed_with("there is no user 'corol'; did you mean carol?")
+
+
+def test_who_is_not_in_a_group_cannot_leave_it(run: Run, people: Real) -> None:
+    run("group", "add", "lab")
+    run("group", "join", "lab", "alice")
+    told = "user 'bob' is not in group 'lab'; see who is: podgate group list"
+    assert run("group", "leave", "lab", "alice", "bob").failed_with(told)
+    assert run("group", "list", "--json").json()["groups"] == [{"name": "lab", "members": ["alice"]}]
+    assert run("group", "leave", "lab", "alise").failed_with("there is no user 'alise'; did you mean alice?")
+    assert run("group", "leave", "lba", "alice").failed_with("there is no group 'lba'; did you mean lab?")
+
+
+def test_what_is_wrong_with_a_password_is_told_in_our_words(run: Run, people: Real) -> None:
+    refused = run("user", "add", "carol", "--password-file", people.password_file("short"))
+    assert refused.failed_with("the request is not valid: password: expected at least 8 characters")
+
+
+def test_a_token_is_limited(run: Run, as_alice: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = os.environ["PODGATE_TOKEN"]
+    monkeypatch.setenv("PODGATE_TOKEN", as_alice.admin)
+    assert run("user", "allow", "alice", "--make-pods").code == 0
+    monkeypatch.setenv("PODGATE_TOKEN", token)
     assert run("pod", "create", "mydb", "--template", "db", "--no-wait", "--json").code == 0
     made = run("token", "create", "ci", "--pod", "mydb", "--level", "read", "--expires", "12h", "--json").json()
     assert (made["user"], made["pod"], made["level"]) == ("alice", "mydb", "read")

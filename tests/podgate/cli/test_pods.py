@@ -66,13 +66,20 @@ def test_ctrl_c_while_waiting_tells_that_the_pod_goes_on(controller: Controller)
 
 
 def test_who_makes_a_pod_that_is_not_public_learns_who_can_connect(run: Run, controller: Controller) -> None:
-    told = ("pod", "create", "mydb", "--template", "web", "--no-wait")
-    owners, readers, everyones = run(*told), run(*told, "--access", "read"), run(*told, "--access", "public")
-    cure = "podgate pod access mydb read, then podgate share mydb --with USER"
+    controller.add(pod("site", "web", "http"), pod("site2", "web", "http", access="read"))
+    owners, readers = run("pod", "show", "site"), run("pod", "show", "site2")
+    cure = "podgate pod access site read, then podgate share site --with USER"
     assert owners.err == f"Only its owner can connect; to let others in: {cure}\n"
-    cure = "podgate share mydb --with USER --level read"
+    cure = "podgate share site2 --with USER --level read"
     assert readers.err == f"Whoever holds read on it can connect; to let others in: {cure}\n"
     assert "podgate connect" not in owners.out + readers.out
+    told = ("pod", "create", "mydb", "--template", "web", "--no-wait")
+    assert run(*told).err == (
+        "It asks for owner. mydb takes no token yet: who holds owner gets in after podgate pod access mydb "
+        "--client-certificates, anybody after podgate pod access mydb public, both with the pod's own user and "
+        "password, which its owner is told\n"
+    )
+    everyones = run(*told, "--access", "public")
     assert (everyones.err, "podgate connect mydb" in everyones.out) == ("", True)
     assert run(*told, "--json").err == ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.podgate.cli.conftest import Run
-from tests.podgate.cli.controller import SINCE, Controller
+from tests.podgate.cli.controller import SINCE, Controller, pod
 from tests.podgate.cli.real import Real
 
 
@@ -45,7 +45,33 @@ def test_a_level_below_what_the_endpoint_asks_for_is_told(run: Run, site: Real) 
     )
     assert run("pod", "access", "mydb", "read").code == 0
     told = run("share", "mydb", "--with", "alice").err
-    assert "they connect to mydb.pods.localhost:8443 with a token of theirs as the password\n" in told
+    own = "the pod's own user and password, which its owner is told"
+    assert told.splitlines()[1] == (
+        "mydb takes no token yet: who holds read gets in after podgate pod access mydb --client-certificates, "
+        f"anybody after podgate pod access mydb public, both with {own}"
+    )
+    assert run("pod", "access", "mydb", "--client-certificates").code == 0
+    assert run("share", "mydb", "--with", "alice").err.splitlines()[1] == (
+        "mydb takes the client certificate (podgate certificate issue) of who holds read, "
+        f"together with {own}; no token yet"
+    )
+    assert run("pod", "access", "mydb", "public").code == 0
+    assert f"anybody may connect to mydb.pods.localhost:8443 with {own}: it is public\n" in (
+        run("share", "mydb", "--with", "alice").err
+    )
+
+
+def test_what_other_clients_need_is_told(run: Run, controller: Controller) -> None:
+    endpoint = {"name": "", "host": "raw.pods.localhost", "port": 8443, "protocol": "tcp", "access": "read"}
+    controller.answers["PUT /v1/pods/raw/grants/user%3Aalice"] = [(200, {})]
+    means = "they connect to raw.pods.localhost:8443 with a client certificate"
+    for change, told in (
+        ({}, f"{means}, once it asks for one: podgate pod access raw --client-certificates"),
+        ({"certificates": True}, means),
+        ({"access": "public"}, "anybody may connect to raw.pods.localhost:8443: it is public"),
+    ):
+        controller.add(pod("raw", "tcp", "tcp", endpoints=[{**endpoint, **change}]))
+        assert run("share", "raw", "--with", "alice").err == f"alice may read raw\n{told}\n"
 
 
 def test_who_holds_what_is_shown(run: Run, site: Real) -> None:
@@ -65,8 +91,16 @@ def test_what_was_shared_is_taken_back(run: Run, site: Real) -> None:
     assert run("unshare", "site", "--with", "alice").err == "site is not shared with alice any more\n"
     assert run("unshare", "site", "--everyone", "--json").code == 0
     assert grants(run, "site") == {}
-    outcome = run("unshare", "site", "--with", "alice")
-    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    owned = "admin owns it, see: podgate share site"
+    assert run("unshare", "site", "--with", "alice").failed_with(f"site is not shared with alice; {owned}")
+    assert run("unshare", "site", "--link", "none").failed_with(f"there is no link none to site; {owned}")
+    run("share", "site", "--group", "lab", "--level", "write")
+    holders = "admin owns it, the group lab may write to it, see: podgate share site"
+    assert run("unshare", "site", "--everyone").failed_with(f"site is not shared with everyone; {holders}")
+    for name in ("a1", "a2", "a3", "a4", "a5"):
+        run("user", "add", name, "--no-password")
+        run("share", "site", "--with", name)
+    assert "a4 may read it, 1 more hold something, see:" in run("unshare", "site", "--everyone").err
 
 
 def test_the_address_of_a_link_is_alone_on_standard_output(run: Run, site: Real) -> None:
@@ -210,8 +244,7 @@ def test_who_may_not_see_credentials_sees_the_pod(run: Run, site: Real, monkeypa
     assert "postgresql://" not in outcome.out
     assert [pod["name"] for pod in run("pod", "list", "--json").json()["pods"]] == ["mydb"]
     assert run("connect", "mydb", "--print").failed_with(
-        "only admin may see the credentials of mydb; use your own name and a token as the password, see: podgate "
-        "token create --help"
+        "only admin may see the credentials of mydb; ask admin for a user and password of it, for it takes no token yet"
     )
 
 
@@ -227,7 +260,15 @@ def test_the_audit_log_is_told(run: Run, site: Real) -> None:
     }
     assert run("audit", "--pod", "site", "--json").json()["entries"]
     assert len(run("audit", "--limit", "2", "--json").json()["entries"]) == 2
-    assert run("audit", "--user", "nobody").err == "Nothing of that kind is in the audit log.\n"
+    nothing = "Nothing of that kind is in the audit log.\n"
+    assert run("audit", "--user", "alice", "--until", "2020-01-01T00:00:00Z").err == nothing
+    assert run("audit", "--user", "alcie").failed_with("there is no user 'alcie'; did you mean alice?")
+    assert run("audit", "--pod", "siet", "--json").failed_with("there is no pod 'siet'; did you mean site?")
+    assert run("audit", "--pod", "siet", "--follow").failed_with("there is no pod 'siet'; did you mean site?")
+    assert run("user", "remove", "alice").code == 0
+    assert run("audit", "--user", "alice", "--since", "1h").code == 0, "the log outlives whom it tells of"
+    run("user", "add", "bob", "--no-password")
+    assert (run("audit", "--user", "bob").code, run("audit", "--user", "bob").err) == (0, nothing)
     assert run("audit", "--until", "2020-01-01T00:00:00Z", "--json").json()["entries"] == []
 
 

@@ -112,8 +112,10 @@ def test_tokens_come_from_the_environment_or_the_home(
 ) -> None:
     token = home / "admin.token"
     token.write_text("outdated")
-    cure = "set PODGATE_TOKEN, or PODGATE_HOME to the right home"
-    assert run("status").failed_with(f"the controller does not know this token; {cure}")
+    cure = "sign in: podgate login, or set PODGATE_HOME to the right home"
+    assert run("status").failed_with(
+        f"the token is not valid any more (expired, revoked, or of another Podgate); {cure}"
+    )
     token.unlink()
     cure = "sign in with: podgate login; or set PODGATE_TOKEN, or PODGATE_HOME to the right home"
     assert run("status").failed_with(f"there is no token at {token}; {cure}")

@@ -57,6 +57,7 @@ def _people() -> None:
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("admin", sa.Boolean, nullable=False),
         sa.Column("disabled", sa.Boolean, nullable=False),
+        sa.Column("makes_pods", sa.Boolean, nullable=False),
         sa.Column("email", sa.String, nullable=False),
         sa.Column("password", sa.String, nullable=False),
         sa.Column("since", sa.Float, nullable=False),
