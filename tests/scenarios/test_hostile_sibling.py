@@ -69,7 +69,7 @@ def signed_in(browser: Browser, dora: Person, victim: App) -> Iterator[BrowserCo
 def attack(context: BrowserContext, podgate: Podgate, hostile: App, victim: App, token: str) -> dict[str, str]:
     """Open the hostile page; give what it says of each attempt."""
     api = f"https://api.pods.localhost:{podgate.port}"
-    told = {"victim": victim.origin, "sign_in": console(podgate), "api": api, "as": token}
+    told = {"victim": victim.origin, "sign_in": console(podgate), "api": api, "as": token.removeprefix("pgt_")}
     page = context.new_page()
     page.goto(f"{hostile.origin}/attack.html?{urlencode(told)}")
     expect(page).to_have_title("done")

@@ -40,10 +40,10 @@ def test_a_stopped_pod_says_so_and_starts_again(podgate: Podgate) -> None:
     assert json.loads(curl(podgate, "sleeper.pods.localhost"))["title"] == "No such pod"
 
 
-def test_nobody_passes_a_level_that_nobody_can_prove(podgate: Podgate) -> None:
+def test_a_stranger_does_not_pass_a_level(podgate: Podgate) -> None:
     podgate.create("private", "web", "--access", "read")
     answer = json.loads(curl(podgate, "private.pods.localhost"))
-    assert (answer["status"], answer["title"]) == (403, "Not allowed")
+    assert (answer["status"], answer["title"]) == (401, "Who are you?")
     podgate.run("pod", "delete", "private", "--wait")
 
 

@@ -52,7 +52,7 @@ async def test_guessing_passwords_becomes_slow(api: Api) -> None:
         refused = await api.nobody.post("/v1/login", json={"user": "alice", "password": password})
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
-    assert len(await api.audit(user="alice", outcome=Outcome.REFUSED)) == FREE_FAILURES
+    assert len(await api.audit(user="alice", outcome=Outcome.REFUSED)) == 1  # one tells it
 
 
 async def test_people_change_their_own_password_and_are_signed_out_by_that(api: Api) -> None:

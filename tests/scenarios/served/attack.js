@@ -1,7 +1,9 @@
 // What a page can try against another host. Each attempt asks for a path that names it, `…?attempt=NAME`, and ends with
 // what the page could see: "read …" if it learnt anything, else how it was kept from it.
 "use strict";
-const { victim, sign_in: signIn, api, as: token, only } = Object.fromEntries(new URLSearchParams(location.search));
+// The token comes without its prefix: the gateway lets none through in an address.
+const { victim, sign_in: signIn, api, as: secret, only } = Object.fromEntries(new URLSearchParams(location.search));
+const token = `pgt_${secret}`;
 const PATIENCE = 3000; // milliseconds until an attempt counts as unanswered
 
 const within = (promise) =>
