@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 from bench.peers.peer import HOST, Mode
+from bench.peers.podgate import session_cookie
 
 PATIENCE = 2.0  # seconds
 SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL documentation, 55.7: SSLRequest
 ASK = struct.pack("=QQ", 0, 16)  # load.h: struct ask
-GET = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+COOKIE_LASTS = 60.0  # seconds
 
 
 def serves(port: int, mode: Mode, direct_tls: bool) -> bool:
@@ -29,11 +30,17 @@ def serves(port: int, mode: Mode, direct_tls: bool) -> bool:
             with context.wrap_socket(plain, server_hostname=HOST) as tls:
                 if mode is Mode.POSTGRES:
                     return True
-                tls.sendall(ASK if mode is Mode.TCP else GET)
+                tls.sendall(ASK if mode is Mode.TCP else _get())
                 answer = tls.recv(16)
                 return len(answer) == 16 if mode is Mode.TCP else b" 200" in answer
     except OSError:
         return False
+
+
+def _get() -> bytes:
+    """Ask as the load does: with the cookie that Podgate checks."""
+    cookie = session_cookie(COOKIE_LASTS)
+    return f"GET / HTTP/1.1\r\nHost: {HOST}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode()
 
 
 def listens(port: int, patience: float, check: Callable[[], None]) -> None:
