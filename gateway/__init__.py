@@ -13,7 +13,7 @@ The walk of one connection through the files:
       proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
       web/          the HTTP engine: judges, rewrites and passes on each request (no I/O but in `relaying`)
       upstream      dials the pod
-      errors        why a connection is refused; `replies` says so in its own protocol
+      errors        why a connection is refused; `replies` says so in its own protocol, `parting` lets it read that
     link          what is known of an established connection
     relay         owns every link until both sides have ended; `openssl` is TLS without copies
     upkeep        looks at each link now and then, for what no event tells

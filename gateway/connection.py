@@ -25,13 +25,14 @@ from gateway.link import Link
 from gateway.loop import Loop
 from gateway.openssl import handle_of
 from gateway.options import Options
+from gateway.parting import part, refuse_plaintext
 from gateway.proof import Proof, by_certificate
 from gateway.relay import Relay
-from gateway.replies import http_error, postgres_error, reply
+from gateway.replies import reply
 from gateway.sniffing import peek, peek_now
 from gateway.tls import Contexts, TlsClient, alert, handshake
 from gateway.upstream import closed_on_error, dial
-from gateway.waiting import TooSlow, readable, time_limit
+from gateway.waiting import TooSlow, time_limit
 from gateway.web.answers import state_refusal
 from gateway.web.engine import Engine
 from gateway.web.exchange import Exchange, Leaving
@@ -50,7 +51,6 @@ log = logging.getLogger("podgate.opening")
 _HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
 MOST_OWN = 32  # links of one client address to Podgate itself: all people share the few it serves at once
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
-PARTING = 1.0  # seconds to let a refused client read its answer before its connection is closed
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ class Connection:
             opening = await peek(self.client, _recognise)
         if isinstance(opening, ClientHello):
             return opening
-        return await self._refuse_plaintext(opening)
+        return await refuse_plaintext(self.client, opening, self.services.options.public_port)
 
     def route(self, hello: ClientHello) -> Route:
         """Find where the client's server name leads. Raises Refusal."""
@@ -302,19 +302,19 @@ class Connection:
                 return None  # a client that did not get so far speaks no protocol we could answer in
             if not await self._can_speak_inside_tls(refusal):
                 alert(self.client, refusal.words.alert)
-                return await self._part()
+                return await part(self.client)
             self.tls = await self.secure(None)
         await reply(self.tls, self.protocol, refusal)
         if self.protocol is not Protocol.TCP:
             self.tls.goodbye()
-            await self._part()
+            await part(self.client)
         return None
 
     async def _say_goodbye(self) -> None:
         """End a connection that has all its answers."""
         if self.tls is not None:
             self.tls.goodbye()
-        await self._part()
+        await part(self.client)
         self.client.close()
 
     async def _can_speak_inside_tls(self, refusal: Refusal) -> bool:
@@ -332,43 +332,6 @@ class Connection:
         if peek_now(self.client):
             raise Abandoned("bytes after the SSL request, sent before it was answered")
         self.client.send(answer)
-
-    async def _refuse_plaintext(self, opening: object) -> ClientHello:
-        """End a connection that does not begin with TLS, with the words it understands."""
-        if opening is Opening.HTTP:
-            head = await peek(self.client, httphead.parse_head)
-            if head.host is not None and head.target.startswith("/"):
-                port = self.services.options.public_port
-                place = f"{head.host}{'' if port == 443 else f':{port}'}"
-                self.client.send(httphead.redirect(308, f"https://{place}{head.target}"))
-            else:
-                refusal = Refusal(Reason.TLS_REQUIRED, "this server takes encrypted connections only", "Use https.")
-                self.client.send(http_error(refusal, wants_html=head.wants_html, head_only=head.method == "HEAD"))
-            await self._part()
-            raise Abandoned("plain http: sent to https")
-        if opening is Opening.POSTGRES_STARTUP:
-            refusal = Refusal(
-                Reason.TLS_REQUIRED, "this server takes encrypted connections only", "Connect with sslmode=verify-full."
-            )
-            self.client.send(postgres_error(refusal))
-            await self._part()
-            raise Abandoned(str(refusal))
-        name = opening.value if isinstance(opening, Opening) else "no protocol known here"
-        raise Abandoned(f"first bytes: {name}, expected TLS")
-
-    async def _part(self) -> None:
-        """Let the client read its answer: a close over bytes we have not read would overtake it with a reset."""
-        try:
-            self.client.shutdown(socket.SHUT_WR)
-            with time_limit(PARTING):
-                while await self._discard():
-                    pass
-        except (OSError, TooSlow):
-            return  # it has left by itself, or had its time
-
-    async def _discard(self) -> bool:
-        await readable(self.client)
-        return bool(self.client.recv(65536))
 
 
 def _recognise(head: bytes) -> Opening | ClientHello | More | Literal[Verdict.NOT_THIS]:
