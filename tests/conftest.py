@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 import trustme
+from argon2 import PasswordHasher
 
 from certs.leaf import Leaf
+from controller import passwords
 from tests.gateway.process import Site
 from tests.peers import Upstream, echo, leaf_of, upstream
 
 DOMAIN = "pods.test"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_passwords() -> None:
+    """Argon2id with the least work: what is to cost a guesser time would cost every test the same."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    passwords._NOBODYS = passwords._hasher.hash("nobody's")
 
 
 @pytest.fixture(scope="session")

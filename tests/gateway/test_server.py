@@ -225,6 +225,8 @@ def until_refused(port: int) -> None:
     while True:
         try:
             plain_to(port).close()
+        except ConnectionResetError:
+            continue  # it was in the queue of a listener that closed
         except ConnectionRefusedError:
             return
 
