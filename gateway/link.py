@@ -70,6 +70,7 @@ class Link:
         "due",
         "ends_at",
         "handle",
+        "is_fresh",
         "opened",
         "proof",
         "received",
@@ -118,6 +119,7 @@ class Link:
         self.down = b""
         self.up_flow = self.down_flow = Flow.OPEN
         self.client_open = True  # more may come from the client
+        self.is_fresh = True  # not read from yet: OpenSSL may hold bytes or an end that no epoll will report
         self.client_lost = False  # the client is gone without goodbye: nothing can be sent to it any more
         self.upstream_lost = False  # the upstream failed: what it sent may be half of it
         self.client_mask = self.upstream_mask = 0  # what epoll watches; 0: not registered

@@ -131,9 +131,11 @@ class Relay:
         if link.web is not None:
             self.web.settle(link)
         self.watch(link)
-        if link.client_mask & READ:
-            self._from_client(link)  # OpenSSL may already hold decrypted bytes that no epoll will report
-            self._deliver()
+
+    def _read_first(self, link: Link) -> None:
+        """Take what OpenSSL may hold since the opening; epoll reports only what the socket has."""
+        self._client_ready(link, READ)
+        self._deliver()
 
     def _deliver(self) -> None:
         """Send what this turn has read. Up comes first: a client found dead must not take what it sent with it."""
@@ -160,23 +162,25 @@ class Relay:
     def _from_client(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        begin = self._used
+        exchange, begin = link.web, self._used
         got = openssl.read(link.handle, self._pointer + begin, RECORD)
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
             self._used = begin + got
-            if link.web is None:
+            if exchange is None:
                 self._ups.append((link, begin, self._used))
             else:
-                self.web.take_up(link, self._scratch[begin : self._used])
+                self.web.take_up(link, exchange, self._scratch[begin : self._used])
             return
-        room = BATCH - begin if link.web is None else min(BATCH - begin, link.web.up_bite)
+        room = BATCH - begin if exchange is None else min(BATCH - begin, exchange.up_bite)
         size, why = link.read_batch(self._pointer + begin, got, room)
         if size:
             link.received += size
-            if link.up_flow is OPEN:
-                pass_on = self.to_upstream if link.web is None else self.web.pass_up
-                pass_on(link, self._scratch[begin : begin + size])
+            if link.up_flow is OPEN and exchange is None:
+                self.to_upstream(link, self._scratch[begin : begin + size])
+            elif link.up_flow is OPEN and exchange is not None:
+                self.web.take_up(link, exchange, self._scratch[begin : begin + size])
+                self.web.deliver()
         if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
             self._client_ended(link, clean=why is openssl.Why.GOODBYE)
 
@@ -222,26 +226,24 @@ class Relay:
     def _from_upstream(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        begin = self._used
+        exchange, begin = link.web, self._used
         try:
-            room = BATCH if link.web is None else begin + link.web.bite
+            room = BATCH if exchange is None else begin + exchange.bite
             size = link.upstream.recv_into(self._scratch[begin:room])
         except BlockingIOError:
             return
         except OSError:
             link.upstream_lost = True
             size = 0
-        if size > RECORD and link.web is None:
+        if size > RECORD and exchange is None:
             self.to_client(link, self._pointer + begin, size)
-        elif size > RECORD:
-            self.web.pass_down(link, self._scratch[begin : begin + size])
-        elif size:
+        elif size and exchange is None:
             self._used = begin + size
-            if link.web is None:
-                self._downs.append((link, begin, size))
-            else:
-                self.web.take_down(link, self._scratch[begin : self._used])
-        elif link.web is None or self.web.upstream_ended(link):
+            self._downs.append((link, begin, size))
+        elif size and exchange is not None:
+            self._used = begin + size
+            self.web.take_down(link, exchange, self._scratch[begin : self._used])
+        elif exchange is None or self.web.upstream_ended(link):
             link.down_flow = ENDING
             self.finish_down(link)
 
@@ -290,6 +292,9 @@ class Relay:
         if client != link.client_mask:
             link.client_mask = client
             self._loop.watch(link.client_fd, client)
+            if link.is_fresh and client & READ:
+                link.is_fresh = False
+                self._loop.call(self._read_first, link)
         if upstream != link.upstream_mask:
             link.upstream_mask = upstream
             self._loop.watch(link.upstream_fd, upstream)

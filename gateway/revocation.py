@@ -44,13 +44,15 @@ class Revocation:
         self._go_on()
 
     def _go_on(self) -> None:
-        policy, now = self._engine.policy, self._engine.clock()
         part, self._rest = self._rest[:SLICE], self._rest[SLICE:]
         for link in part:
-            if not link.closed and not is_admitted(link, policy, now):
-                self._relay.end(link, "its access was taken back")
+            self._relay.guard(self._look, link)
         if self._rest:
             self._loop.after(0, self._go_on)
+
+    def _look(self, link: Link) -> None:
+        if not link.closed and not is_admitted(link, self._engine.policy, self._engine.clock()):
+            self._relay.end(link, "its access was taken back")
 
 
 def is_admitted(link: Link, policy: Policy, now: float) -> bool:

@@ -63,16 +63,19 @@ class Upkeep:
         if link.client_lost and link.up_flow is Flow.ENDING and not link.up:
             relay.finish_up(link)
             relay.watch(link)
+        if link.closed:
+            return None
         if link.ends_at and now >= link.ends_at:
-            relay.end(link, "client sent on after the end")
+            return relay.end(link, "client sent on after the end")
         if self._is_overdue(link):
-            relay.end(link, "the head of a request did not come in time")
+            return relay.end(link, "the head of a request did not come in time")
         limit, why = link.silence(self.limits)
         if now - link.active >= limit and not relay.web.end_idle(link):
-            relay.end(link, why)
-        elif not link.closed:
+            return relay.end(link, why)
+        if not link.closed:
             soon = link.client_lost or link.ends_at
             self._wheel.put(link, now + (1 if soon else self._pause_of(link)))
+        return None
 
     def _is_overdue(self, link: Link) -> bool:
         """Tell whether a client has had its time to finish the head of a request."""

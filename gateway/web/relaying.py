@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway import openssl
 from gateway.link import Flow, Link
 from gateway.waiting import READ
-from gateway.web.exchange import Broken, Data
+from gateway.web.exchange import Broken, Data, Exchange
 
 if TYPE_CHECKING:
     from gateway.relay import Relay
@@ -23,83 +23,58 @@ class Passing:
 
     def __init__(self, relay: "Relay") -> None:
         self._relay = relay
-        self._ups: list[tuple[Link, Data]] = []  # what exchanges gave in this turn
-        self._downs: list[tuple[Link, Data]] = []
+        self._ups: list[tuple[Link, Exchange, Data]] = []  # what exchanges gave in this turn
+        self._downs: list[tuple[Link, Exchange, Data]] = []
 
     # ---- bytes
 
-    def take_up(self, link: Link, data: memoryview) -> None:
+    def take_up(self, link: Link, exchange: Exchange, data: Data) -> None:
         """Have the exchange take what came from the client; `deliver` sends what it gives."""
         try:
-            self._ups.append((link, link.web.up(data)))  # type: ignore[union-attr]  # the caller has looked
+            self._ups.append((link, exchange, exchange.up(data)))
         except Broken as broken:
             self._relay.end(link, str(broken))
 
-    def take_down(self, link: Link, data: memoryview) -> None:
+    def take_down(self, link: Link, exchange: Exchange, data: Data) -> None:
         """The same for what came from the upstream."""
         try:
-            self._downs.append((link, link.web.down(data)))  # type: ignore[union-attr]
+            self._downs.append((link, exchange, exchange.down(data)))
         except Broken as broken:
             self._relay.end(link, str(broken))
 
     def deliver(self) -> None:
-        """Send what exchanges gave."""
-        if self._ups:
-            ups, self._ups = self._ups, []
-            for link, data in ups:
-                self._guard_up(link, data)
-        if self._downs:
-            downs, self._downs = self._downs, []
-            for link, data in downs:
-                self._guard_down(link, data)
+        """Send what exchanges gave; what they ask for next is done when both sides have what they gave."""
+        if not self._ups and not self._downs:
+            return
+        ups, downs, unsettled = self._ups, self._downs, list[Link]()
+        self._ups, self._downs = [], []
+        for link, exchange, data in ups:
+            try:
+                if self._send_up(link, exchange, data):
+                    unsettled.append(link)
+            except Exception as fault:  # noqa: BLE001  # as in the relay: it must not take the others down
+                self._relay.fault(link, fault)
+        for link, exchange, data in downs:
+            try:
+                if self._send_down(link, exchange, data):
+                    unsettled.append(link)
+            except Exception as fault:  # noqa: BLE001
+                self._relay.fault(link, fault)
+        for link in unsettled:
+            self._relay.guard(self.settle, link)
 
-    def pass_up(self, link: Link, data: memoryview | bytes) -> None:
-        """Take and send at once."""
-        try:
-            passed = link.web.up(data)  # type: ignore[union-attr]
-        except Broken as broken:
-            return self._relay.end(link, str(broken))
-        return self._send_up(link, passed)
+    def _send_up(self, link: Link, exchange: Exchange, data: Data) -> bool:
+        """Send to the upstream; tell whether there is more to do then."""
+        if not data or link.closed or exchange.leaving is not None or link.up_flow is not OPEN:
+            return True
+        self._relay.to_upstream(link, data)
+        return bool(exchange.held) or not link.client_mask & READ  # it waited, and is to be read again
 
-    def pass_down(self, link: Link, data: memoryview) -> None:
-        """Take and send at once."""
-        try:
-            passed = link.web.down(data)  # type: ignore[union-attr]
-        except Broken as broken:
-            return self._relay.end(link, str(broken))
-        return self._send_down(link, passed)
-
-    def _guard_up(self, link: Link, data: Data) -> None:
-        try:
-            self._send_up(link, data)
-        except Exception as fault:  # noqa: BLE001  # of ours, with one link
-            self._relay.fault(link, fault)
-
-    def _guard_down(self, link: Link, data: Data) -> None:
-        try:
-            self._send_down(link, data)
-        except Exception as fault:  # noqa: BLE001
-            self._relay.fault(link, fault)
-
-    def _send_up(self, link: Link, data: Data) -> None:
-        exchange = link.web
-        if link.closed or exchange is None:
-            return None
-        if data and exchange.leaving is None and link.up_flow is OPEN:
-            self._relay.to_upstream(link, data)
-            if not exchange.held and link.client_mask & READ:  # otherwise it waited, and is to be read again
-                return None
-        return self.settle(link)
-
-    def _send_down(self, link: Link, data: Data) -> None:
-        exchange = link.web
-        if link.closed or exchange is None:
-            return None
-        if data and link.down_flow is OPEN:
+    def _send_down(self, link: Link, exchange: Exchange, data: Data) -> bool:
+        """The same to the client."""
+        if data and not link.closed and link.down_flow is OPEN:
             self._relay.to_client(link, openssl.pointer_to(data), len(data))
-        if exchange.held or exchange.ending or exchange.leaving is not None:
-            return self.settle(link)
-        return None
+        return bool(exchange.held) or exchange.ending or exchange.leaving is not None
 
     # ---- what comes of it
 
@@ -119,7 +94,7 @@ class Passing:
 
     def end_idle(self, link: Link) -> bool:
         """Say goodbye to a client that is between two requests; tell whether it is."""
-        if link.web is None or not link.web.is_idle or link.down_flow is not OPEN or link.down:
+        if link.closed or link.web is None or not link.web.is_idle or link.down_flow is not OPEN or link.down:
             return False
         link.up, link.up_flow = b"", ENDED
         link.down_flow = ENDING
@@ -140,6 +115,7 @@ class Passing:
                 relay.finish_down(link)
         elif exchange.held and not link.up and (exchange.raw or exchange.is_idle) and link.up_flow is OPEN:
             if not exchange.head_began:
-                return self.pass_up(link, b"")
+                self.take_up(link, exchange, b"")
+                return self.deliver()
             relay.upkeep.look_at(link, exchange.head_began + relay.upkeep.limits.request_head)
         return relay.watch(link)

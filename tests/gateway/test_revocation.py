@@ -19,8 +19,8 @@ from certs.authority import CLOCK_SKEW, Authority
 from certs.leaf import Leaf
 from gateway.options import Options
 from gateway.proof import BACKDATED
-from router.access import AccessLevel
-from router.credentials import User
+from router.access import AccessLevel, Principal
+from router.credentials import Credentials, User
 from router.model import parse_network
 from tests.gateway.pods import Pod, read_head, receive_head, receive_response
 from tests.gateway.running import Running, running
@@ -236,6 +236,30 @@ def test_a_pod_does_not_go_on_believing_what_does_not_hold_any_more(gateway: Run
         echoes(nobody)
         alice.close()
         nobody.close()
+
+
+class Broken:
+    """A proof that is a fault of ours."""
+
+    is_ambient = False
+
+    def principal(self, _credentials: Credentials, _now: float) -> Principal | None:
+        raise RuntimeError("a fault")
+
+
+def test_a_fault_with_one_link_ends_that_one_alone(gateway: Running, ca: trustme.CA, echoing: Upstream) -> None:
+    host = gateway.route(DB, "tcp", echoing.address)
+    one = tls_to(gateway.port, trusting(ca), host)
+    echoes(one)
+    (link,) = gateway.in_loop(lambda: list(gateway.services.relay.links))
+    other = tls_to(gateway.port, trusting(ca), host)
+    echoes(other)
+    link.proof = Broken()
+    gateway.know(User("carol"))
+    ends_soon(one)
+    echoes(other)
+    one.close()
+    other.close()
 
 
 def test_a_change_that_concerns_nobody_ends_nothing(gateway: Running, ca: trustme.CA, db: str, holder: Pass) -> None:

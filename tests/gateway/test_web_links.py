@@ -13,7 +13,7 @@ import trustme
 
 from certs.leaf import Leaf
 from gateway.connection import MOST_OWN
-from gateway.link import Limits, Link
+from gateway.link import Flow, Limits, Link
 from gateway.options import Options
 from gateway.relay import BATCH
 from gateway.wire.httphead import LARGEST_HEAD
@@ -194,7 +194,10 @@ def test_a_request_that_is_given_back_waits_for_what_is_still_on_its_way_down(
 
         def stall() -> bool:
             link.down = b"the rest"
-            gateway.services.relay.web.pass_up(link, request(host="other.pods.test"))
+            passing, exchange = gateway.services.relay.web, link.web
+            assert exchange is not None
+            passing.take_up(link, exchange, request(host="other.pods.test"))
+            passing.deliver()
             return bool(link.closed)
 
         assert not gateway.in_loop(stall)
@@ -215,8 +218,10 @@ def test_requests_sent_before_a_half_close_are_all_answered(gateway: Running, cl
     pod = Pod()
     with upstream(pod) as server:
         gateway.route(HOST, "http", server.address)
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # the opening takes in the end, too
         client.send(GET + SECOND)
         client.end()
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         assert receive_response(client) == (200, b"ok")
         assert receive_response(client) == (200, b"ok")
         assert client.receive_to_end() == (b"", Ending.GOODBYE)
@@ -270,6 +275,64 @@ def test_an_early_answer_reaches_a_client_that_is_still_uploading(gateway: Runni
         for start in range(0, 4 << 20, CHUNK):
             client.send(pattern(CHUNK, start))
         assert receive_rest(client) == (413, Ending.GOODBYE)
+
+
+def hear_at_once(gateway: Running, up: bytes, down: bytes, *, up_first: bool) -> None:
+    """Have the only link take bytes from both sides in one turn."""
+    (link,) = links(gateway)
+    passing, exchange = gateway.services.relay.web, link.web
+    assert exchange is not None
+
+    def turn() -> None:
+        if up_first:
+            passing.take_up(link, exchange, up)
+        passing.take_down(link, exchange, down)
+        if not up_first:
+            passing.take_up(link, exchange, up)
+        passing.deliver()
+
+    gateway.in_loop(turn)
+
+
+@pytest.mark.parametrize("up_first", [True, False])
+def test_an_early_answer_that_comes_with_more_of_the_request_is_not_lost(
+    gateway: Running, client: TlsPeer, *, up_first: bool
+) -> None:
+    asked = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        read_head(connection)
+        asked.set()
+        read_to_end(connection)
+
+    with upstream(serve) as server:
+        gateway.route(HOST, "http", server.address)
+        client.send(request("Content-Length: 9", line="POST / HTTP/1.1"))
+        assert asked.wait(DEADLINE)
+        early = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
+        hear_at_once(gateway, b"some", early, up_first=up_first)
+        assert receive_rest(client) == (413, Ending.GOODBYE)
+
+
+@pytest.mark.parametrize("up_first", [True, False])
+def test_an_answer_that_comes_with_a_bad_request_is_not_lost(
+    gateway: Running, client: TlsPeer, *, up_first: bool
+) -> None:
+    asked = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        read_head(connection)
+        asked.set()
+        read_to_end(connection)
+
+    with upstream(serve) as server:
+        gateway.route(HOST, "http", server.address)
+        client.send(GET)
+        assert asked.wait(DEADLINE)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        hear_at_once(gateway, b"\0\r\n\r\n", answer, up_first=up_first)
+        assert receive_response(client) == (200, b"ok")
+        assert receive_rest(client) == (400, Ending.GOODBYE)
 
 
 def test_an_idle_connection_is_ended_with_a_goodbye(leaf: Leaf, ca: trustme.CA) -> None:
@@ -338,6 +401,26 @@ def test_a_head_in_the_smallest_records_is_not_read_anew_for_each(gateway: Runni
         client.socket.sendall(records)
         assert receive_rest(client)[0] == 400
         assert time.clock_gettime(clock) - before < 3
+
+
+def test_nothing_is_said_to_a_client_that_was_cut_for_its_slow_head(gateway: Running, client: TlsPeer) -> None:
+    """It has been silent for as long as an idle one may be, too: but its descriptor may be somebody else's by now."""
+    with upstream(Pod()) as server:
+        gateway.route(HOST, "http", server.address)
+        client.send(GET)
+        receive_response(client)
+        (link,) = links(gateway)
+
+        def both_are_due() -> None:
+            assert link.web is not None
+            link.web.head_began = 1e-9
+            link.active = -1e9
+            gateway.services.relay.upkeep.look_at(link, 0.0)
+
+        gateway.in_loop(both_are_due)
+        assert client.receive_to_end() == (b"", Ending.FIN)
+        assert link.closed == "the head of a request did not come in time"
+        assert link.down_flow is Flow.OPEN
 
 
 # ---- pods that fail
