@@ -6,7 +6,7 @@
 #   make bench   Podgate beside its peers, 20 minutes (asserts nothing); BENCH="relay --runs 3" for a part
 #   make setup   only the environment
 
-.PHONY: setup demo test check bench system
+.PHONY: setup demo test check bench system clients
 .DEFAULT_GOAL := setup
 
 PYTHON ?= python3
@@ -29,6 +29,10 @@ $(STAMP): pyproject.toml constraints.txt
 system:
 	@sh deploy/system-packages.sh
 
+# Clients of other languages, for tests: JDBC and node.js' pg.
+clients: setup
+	@sh deploy/client-packages.sh
+
 demo: setup system
 	@$(BIN)/podgate demo
 
@@ -37,7 +41,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check system
+test: check system clients
 	$(BIN)/pytest
 
 bench: setup system

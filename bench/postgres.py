@@ -2,7 +2,8 @@
 
 Clients connect as most do: StartTLS, then SCRAM. HAProxy does not speak StartTLS, so it is reached by direct TLS, which
 pgbench before version 17 cannot do. pgbouncer logs in at the server once and hands that session to later clients, which
-no other peer does: its connects are of another kind.
+no other peer does: its connects are of another kind. "Podgate, by token" is an endpoint that is not public: clients
+log in with the gateway, and it with the server.
 """
 
 import os
@@ -67,7 +68,7 @@ POSTGRES = Experiment(
     "the server's new process and SCRAM. The handshake is what libpq and the proxy agree on: with OpenSSL 3.5 a key "
     "exchange that outlives quantum computers (X25519MLKEM768), which costs both sides more, where the proxy knows it.",
     measure=measure,
-    peers=("podgate", DIRECT, "traefik", "pgbouncer", "haproxy"),
+    peers=("podgate", "podgate-token", DIRECT, "traefik", "pgbouncer", "haproxy"),
     mode=Mode.POSTGRES,
     upstream=postgres,
 )

@@ -21,9 +21,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from certs.client import name_of, read_request
 from certs.files import PRIVATE, PUBLIC, CertificateProblem, read_private, read_public, write_file
 from certs.leaf import Leaf
+from certs.peer import GATEWAY
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)
+PEER_LIFETIME = timedelta(days=1)  # kept in memory only, and made anew with each start
 CLOCK_SKEW = timedelta(hours=1)  # by how much a client's clock may be behind ours
 
 
@@ -56,17 +58,33 @@ class Authority:
 
     def issue(self, hosts: Sequence[str], now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Leaf:
         """Make a new key and sign its certificate for `hosts`, names or `*.` before one. Raises CertificateProblem."""
+        names = [x509.DNSName(host) for host in hosts]
+        return self._issue("Podgate pod", names, [ExtendedKeyUsageOID.SERVER_AUTH], now, lifetime)
+
+    def issue_peer(self, now: datetime, lifetime: timedelta = PEER_LIFETIME) -> Leaf:
+        """Make the certificate by which a gateway shows other replicas what it is. Raises CertificateProblem."""
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._issue("Podgate gateway", [x509.UniformResourceIdentifier(GATEWAY)], usages, now, lifetime)
+
+    def _issue(
+        self,
+        what: str,
+        names: Sequence[x509.GeneralName],
+        usages: Sequence[x509.ObjectIdentifier],
+        now: datetime,
+        lifetime: timedelta,
+    ) -> Leaf:
         if now >= self.not_after:
             raise CertificateProblem(_advice(self.path, f"expired at {self.not_after:%Y-%m-%d %H:%M} UTC"))
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(key, self.certificate.subject, _organisation("Podgate pod"))
+            _builder(key, self.certificate.subject, _organisation(what))
             .not_valid_before(now - CLOCK_SKEW)
             .not_valid_after(min(now + lifetime, self.not_after))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from controller.model import Pod
 from controller.settings import Settings
 from controller.templates import Template, TemplateEndpoint
+from router.access import AccessLevel
 from router.hostname import host_of
 
 HTTPS_PORT = 443
@@ -18,23 +19,32 @@ def credentials_of(pod: Pod, template: Template | None) -> dict[str, tuple[str, 
     return {each.level: (each.user, pod.secrets[each.level]) for each in given if each.level in pod.secrets}
 
 
-def uris_of(pod: Pod, template: Template | None, settings: Settings) -> dict[str, str]:
-    """Give the URIs of all endpoints; those of another than the default one are keyed with its name before."""
+def uris_of(pod: Pod, template: Template | None, settings: Settings, user: str) -> dict[str, str]:
+    """Give the URIs of all endpoints for `user`; those of another than the default one are keyed with its name before.
+
+    A Postgres endpoint that is public has one for each of the pod's own users, with the password in it. Any other is
+    entered under one's own name, by a token that no URI holds.
+    """
     uris: dict[str, str] = {}
     for endpoint in template.endpoints if template else ():
         prefix = f"{endpoint.name}:" if endpoint.name else ""
-        for key, uri in _uris(pod, template, endpoint, settings).items():
+        for key, uri in _uris(pod, template, endpoint, settings, user).items():
             uris[prefix + key] = uri
     return uris
 
 
-def _uris(pod: Pod, template: Template | None, endpoint: TemplateEndpoint, settings: Settings) -> Mapping[str, str]:
+def _uris(
+    pod: Pod, template: Template | None, endpoint: TemplateEndpoint, settings: Settings, user: str
+) -> Mapping[str, str]:
     host = host_of(pod.name, endpoint.name, settings.domain)
     port = settings.public_port
     if endpoint.protocol == "postgres":
         database = template.database(pod.name) if template else ""
-        users = credentials_of(pod, template)
-        return {level: _postgres(*users[level], host, database, settings) for level in users}
+        if pod.access_of(endpoint.name) is not AccessLevel.PUBLIC:
+            return {"postgres": _postgres(quote(user, safe=""), host, database, settings)}
+        users = credentials_of(pod, template).items()
+        logins = {level: f"{quote(name, safe='')}:{quote(password, safe='')}" for level, (name, password) in users}
+        return {level: _postgres(login, host, database, settings) for level, login in logins.items()}
     if endpoint.protocol == "bolt":
         return {"bolt": f"bolt+s://{host}:{port}"}
     if endpoint.protocol == "http":
@@ -42,11 +52,10 @@ def _uris(pod: Pod, template: Template | None, endpoint: TemplateEndpoint, setti
     return {"tls": f"{host}:{port}"}
 
 
-def _postgres(user: str, password: str, host: str, database: str, settings: Settings) -> str:
+def _postgres(login: str, host: str, database: str, settings: Settings) -> str:
     options = f"sslmode=verify-full&sslrootcert={quote(str(settings.ca))}"
     if settings.domain == "localhost" or settings.domain.endswith(".localhost"):
         options += f"&hostaddr={quote(_reachable(settings.public_host))}"
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     return f"postgresql://{login}@{host}:{settings.public_port}/{quote(database, safe='')}?{options}"
 
 

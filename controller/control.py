@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import trio
 
 from controller.feed import Feed
+from controller.keeping import Keeping
 from controller.model import Phase, Pod
 from controller.people import People
 from controller.pods import Pods
@@ -23,6 +24,7 @@ class Control:
     pods: Pods
     people: People
     feed: Feed
+    keeping: Keeping
     runtime: Runtime
     templates: Mapping[str, Template]
     changed: Pulse  # a pod, a route or a gateway changed, or the controller is about to end

@@ -118,6 +118,12 @@ class Feed:
             return False
         return bool(self.gateways) and all(self._runs(gateway, routes) for gateway in self.gateways.values())
 
+    def taken(self, key: str) -> bool:
+        """Tell whether every live gateway has been given the routes of `key` as they are, usable to it or not."""
+        last = max((self._changed_at[route.host] for route in self._routes.get(key, ())), default=0)
+        versions = [gateway.acknowledged for gateway in self.gateways.values()]
+        return all(version.epoch == self._version.epoch and version.number >= last for version in versions)
+
     def current(self, gateway: Gateway) -> bool:
         """Tell whether a gateway runs the version published last."""
         return gateway.acknowledged == self._version

@@ -51,6 +51,8 @@ class EndpointSettings:
     certificates: bool = False
     web: WebRules = NO_RULES
     hosts: tuple[str, ...] = ()  # by which it is reached too, outside the pods' domain
+    most_links: int = 0  # open connections at once; 0: any number
+    most_links_of_user: int = 0  # the same of one user
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Pod:
     parameters: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    pending: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets that are to take the place of those
     status: Status = Status()
     owner: str = "admin"
     grants: Grants = field(default_factory=dict)  # to users, groups and everyone, beside what the owner holds

@@ -98,6 +98,25 @@ class Pods:
             self._share(after)
         return self._pods[key]
 
+    async def set_secrets(
+        self, key: str, changed: Callable[[Pod], Pod], kind: str = "", entries: Sequence[Entry] = ()
+    ) -> Pod:
+        """Store the secrets of a pod, those it has and those it is to get, and publish them; nothing is done to it.
+
+        Raises UnknownPod, StoreFailure and whatever `changed` raises.
+        """
+        async with self._desk.changing:
+            before = self._pods.get(key)
+            if before is None:
+                raise UnknownPod(name_of(key))
+            after = changed(before)
+            events = (Event(self._now(), kind, ""),) if kind else ()
+            await self._desk.do(partial(self._desk.store.set_secrets, after, events, entries))
+            now = self._pods[key]
+            self._know(replace(now, secrets=after.secrets, pending=after.pending))
+            self.shared(key)
+        return self._pods[key]
+
     def ungrant(self, grantee: str) -> None:
         """Know that a grantee is no more; whoever took it out of the store holds `changing`."""
         for pod in self:

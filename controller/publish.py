@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from controller.model import Phase, Pod, Want
 from controller.runtimes import Observed
-from controller.templates import TemplateEndpoint
+from controller.templates import Credential, Template, TemplateEndpoint
 from router.access import AccessLevel, Grants
+from router.database import NO_DATABASE, Database, Login, Logins
 from router.hostname import host_of
 from router.model import Address, Protocol, Route, RouteState, UnixAddress, parse_address
 
@@ -41,11 +42,11 @@ class Difference(NamedTuple):
     remove: tuple[str, ...]
 
 
-def routes_of(pod: Pod, seen: Observed | None, endpoints: Iterable[TemplateEndpoint], domain: str) -> tuple[Route, ...]:
+def routes_of(pod: Pod, seen: Observed | None, template: Template | None, domain: str) -> tuple[Route, ...]:
     """Give the routes of a pod: one for each endpoint, whether it can be used now or not."""
     routes: list[Route] = []
-    for endpoint in endpoints:
-        route = _route(pod, seen, endpoint, domain)
+    for endpoint in template.endpoints if template else ():
+        route = replace(_route(pod, seen, endpoint, domain), database=_database(pod, template, endpoint))
         hosts = pod.settings_of(endpoint.name).hosts
         routes += [route, *(replace(route, host=host) for host in hosts)]
     return tuple(routes)
@@ -97,6 +98,30 @@ def _route(pod: Pod, seen: Observed | None, endpoint: TemplateEndpoint, domain: 
         certificates=settings.certificates,
         web=settings.web,
     )
+
+
+def _database(pod: Pod, template: Template | None, endpoint: TemplateEndpoint) -> Database:
+    """Give what a gateway needs of the database behind an endpoint: logins only where it logs in itself."""
+    if template is None or endpoint.protocol not in (Protocol.POSTGRES, Protocol.BOLT):
+        return NO_DATABASE
+    settings = pod.settings_of(endpoint.name)
+    closed = pod.access_of(endpoint.name) is not AccessLevel.PUBLIC
+    return Database(
+        template.database(pod.name),
+        _logins(pod, template.credentials) if closed else {},
+        settings.most_links,
+        settings.most_links_of_user,
+    )
+
+
+def _logins(pod: Pod, credentials: Iterable[Credential]) -> Logins:
+    """Give the logins of each level; while passwords rotate, the one that goes and the one that comes."""
+    logins = {}
+    for each in credentials:
+        passwords = [secrets[each.level] for secrets in (pod.secrets, pod.pending) if each.level in secrets]
+        if passwords:
+            logins[AccessLevel.parse(each.level)] = tuple(Login(each.user, password) for password in passwords)
+    return logins
 
 
 def _state(pod: Pod) -> RouteState:

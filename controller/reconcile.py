@@ -84,8 +84,7 @@ class Reconciler:
         pod = self._pods.get(key)
         if pod is not None:
             template = self._templates.get(pod.template)
-            endpoints = template.endpoints if template else ()
-            self._feed.put(key, routes_of(pod, self._sight(pod), endpoints, self._domain))
+            self._feed.put(key, routes_of(pod, self._sight(pod), template, self._domain))
 
     def _sight(self, pod: Pod) -> Observed | None:
         """Give what is seen of a pod; one that is being launched is starting, as long as nothing newer is seen."""

@@ -18,6 +18,7 @@ from controller.control import Control
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.home import ensure_tokens, locked, prepare_home
+from controller.keeping import Keeping
 from controller.people import People
 from controller.pods import Pods
 from controller.publish import API_NAME, CONSOLE_NAME, api_route, console_route
@@ -41,13 +42,14 @@ async def run_controller(
     prepare_home(settings.home)
     with locked(settings.home), Store(settings.store) as store:
         changed, desk = Pulse(), Desk(store)
-        pods, feed = Pods(desk, changed), Feed(changed)
+        pods, feed, runtime = Pods(desk, changed), Feed(changed), make_runtime()
         control = Control(
             settings=settings,
             pods=pods,
             people=People(desk, pods, feed, settings),
             feed=feed,
-            runtime=make_runtime(),
+            keeping=Keeping(pods, feed, runtime, templates, changed),
+            runtime=runtime,
             templates=templates,
             changed=changed,
             scopes=ensure_tokens(settings.home, store),
@@ -55,6 +57,7 @@ async def run_controller(
         )
         await control.pods.load()
         await control.people.load()
+        await control.keeping.complete()
         await _run(control, ended)
 
 
@@ -67,6 +70,7 @@ async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None
         parts.start_soon(control.runtime.run)
         parts.start_soon(control.people.tend)
         await parts.start(reconciler.run)
+        parts.start_soon(control.keeping.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(serve, create_app(control), listener, control.ending)
             serving.start_soon(serve, create_app(control, public=True), public, control.ending, most_strangers())

@@ -19,7 +19,7 @@ from controller.store.directory import (
     remove_keys,
     remove_sign_ins,
 )
-from router.credentials import Ended, Key
+from router.credentials import SALTS_KEY, Ended, Key
 from router.sealing import CLOCK_SKEW
 
 KEY_BYTES = 32
@@ -37,12 +37,14 @@ class SignIns:
         self._sign_ins: dict[str, SignIn] = {}
         self._ended: dict[str, float] = {}
         self._keys: list[SealingKey] = []  # the newest last
+        self._salts: list[SealingKey] = []  # the one of that name: who has no token has a salt all the same
 
     def load(self, sign_ins: list[SignIn], ended: Mapping[str, float], keys: list[SealingKey]) -> None:
         """Learn what the store has."""
         self._sign_ins = {sign_in.id: sign_in for sign_in in sign_ins}
         self._ended = dict(ended)
-        self._keys = sorted(keys)
+        self._keys = sorted(key for key in keys if key.id != SALTS_KEY)
+        self._salts = [key for key in keys if key.id == SALTS_KEY]
         self._publish()
 
     def of(self, user: str) -> list[SignIn]:
@@ -112,14 +114,16 @@ class SignIns:
             ended = [session for session, until in self._ended.items() if until <= now]
             keys = [key.id for key, later in pairwise(self._keys) if later.made + self._longest + CLOCK_SKEW <= now]
             new = self._new_key(now)
-            if sign_ins or ended or keys or new:
-                made = [put_key(key) for key in new]
+            salts = [] if self._salts else [SealingKey(SALTS_KEY, secrets.token_bytes(KEY_BYTES), now)]
+            if sign_ins or ended or keys or new or salts:
+                made = [put_key(key) for key in new + salts]
                 await self._roll.write([remove_sign_ins(sign_ins), remove_ended(ended), remove_keys(keys), *made])
             for id_ in sign_ins:
                 del self._sign_ins[id_]
             for session in ended:
                 del self._ended[session]
             self._keys = [key for key in self._keys if key.id not in keys] + new
+            self._salts += salts
             self._publish()
 
     def forget_user(self, name: str) -> None:
@@ -141,4 +145,4 @@ class SignIns:
 
     def _publish(self) -> None:
         self._roll.feed.put_credentials("ended", [Ended(session, until) for session, until in self._ended.items()])
-        self._roll.feed.put_credentials("keys", [Key(key.id, key.secret) for key in self._keys])
+        self._roll.feed.put_credentials("keys", [Key(key.id, key.secret) for key in (*self._salts, *self._keys)])

@@ -10,14 +10,20 @@ The walk of one connection through the files:
       sniffing      looks at the first bytes without taking them
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
+      postgres/     logs Postgres clients in, and itself in to their databases
       proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
       web/          the HTTP engine: judges, rewrites and passes on each request (no I/O but in `relaying`)
       upstream      dials the pod
       errors        why a connection is refused; `replies` says so in its own protocol, `parting` lets it read that
     link          what is known of an established connection
     relay         owns every link until both sides have ended; `openssl` is TLS without copies
+    services      what the connections of a worker share; `failures` counts wrong credentials
     upkeep        looks at each link now and then, for what no event tells
     revocation    ends links whose access was taken back
+
+Over workers and replicas: `cancelling` holds Postgres sessions and does what their keys ask for, `quota` counts links
+that have a limit; both ask the supervisor by `asking`. There `passing` brings a cancel to its owner, to other replicas
+by `peers`, which know each other by `identity`.
 
 The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to
 every `process` through its `control` channel; the `worker` there swaps its table in one assignment and says so.

@@ -16,25 +16,22 @@ logged. Nothing of the budget survives into the relay.
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
-from gateway.certificates import Certificates
-from gateway.errors import Abandoned, Reason, Refusal
+from gateway.errors import Abandoned, Answered, Reason, Refusal
 from gateway.link import Link
-from gateway.loop import Loop
 from gateway.openssl import handle_of
-from gateway.options import Options
 from gateway.parting import part, refuse_plaintext
+from gateway.postgres.naming import unknown
+from gateway.postgres.opening import DatabaseOpening
 from gateway.proof import Proof, by_certificate
-from gateway.relay import Relay
 from gateway.replies import reply
+from gateway.services import Services as Services
 from gateway.sniffing import peek, peek_now
-from gateway.tls import Contexts, TlsClient, alert, handshake
+from gateway.tls import TlsClient, alert, handshake
 from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
 from gateway.web.answers import state_refusal
-from gateway.web.engine import Engine
 from gateway.web.exchange import Exchange, Leaving
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Admitted, Answer, Policy, Visit
@@ -51,18 +48,6 @@ log = logging.getLogger("podgate.opening")
 _HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
 MOST_OWN = 32  # links of one client address to Podgate itself: all people share the few it serves at once
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
-
-
-@dataclass(slots=True)
-class Services:
-    """What the connections of a worker share."""
-
-    options: Options
-    loop: Loop
-    relay: Relay
-    certificates: Certificates
-    contexts: Contexts
-    engine: Engine = field(default_factory=Engine)  # its policy is replaced whole when routes or credentials change
 
 
 class Connection:
@@ -115,7 +100,9 @@ class Connection:
                 link = await make()
         except Refusal as refusal:
             await self.refuse(refusal)
-        except Answered:
+        except Answered as answered:
+            if str(answered):
+                log.info("%s %s: %s", self.address, self.host or "-", answered)
             await self._say_goodbye()
         except TooSlow:
             if self.protocol is Protocol.HTTP and self.tls is not None and not self.tls.unread:
@@ -131,14 +118,16 @@ class Connection:
         tls = self.tls = await self.secure(route)
         return await self.lead(tls, self.visit(tls), route)
 
-    async def lead(self, tls: TlsClient, visit: Visit, route: Route) -> Link:
+    async def lead(self, tls: TlsClient, visit: Visit, route: Route | None) -> Link:
         """Walk on from a client inside TLS. What was decided is decided again if the policy changed meanwhile: nobody
         else would look at a link that was not there yet when it did.
         """
+        if route is None or route.protocol is Protocol.POSTGRES:
+            return await DatabaseOpening(self.services, tls, visit).lead(route)
         if route.protocol is Protocol.HTTP:
             return await self._lead_request(tls, visit)
         proof = self.admit(visit, route)
-        upstream = await dial(route, self.services.options.connect_timeout)
+        upstream = (await dial(route, self.services.options.connect_timeout)).socket
         if self.policy is not self.services.engine.policy:
             with closed_on_error(upstream):
                 route = self._renewed(route)
@@ -155,7 +144,7 @@ class Connection:
                 await self._answer(tls, exchange.leaving.answer)
             if admitted.route.own and self.services.relay.upkeep.own_by_address[self.ip] >= MOST_OWN:
                 raise Refusal(Reason.TOO_MANY, f"your address has {MOST_OWN} connections to Podgate itself open")
-            upstream = await dial(admitted.route, self.services.options.connect_timeout)
+            upstream = (await dial(admitted.route, self.services.options.connect_timeout)).socket
             if admitted.policy is engine.policy:
                 break
             upstream.close()
@@ -185,17 +174,30 @@ class Connection:
             opening = await peek(self.client, _recognise)
         if isinstance(opening, ClientHello):
             return opening
+        if opening is Opening.POSTGRES_CANCEL:
+            await self._cancel()
         return await refuse_plaintext(self.client, opening, self.services.options.public_port)
 
-    def route(self, hello: ClientHello) -> Route:
-        """Find where the client's server name leads. Raises Refusal."""
+    async def _cancel(self) -> NoReturn:
+        """Take a wish to cancel a query, which most clients send without TLS. Raises Answered: it gets no answer."""
+        request = await peek(self.client, postgres.parse_startup)
+        if isinstance(request, postgres.CancelRequest):
+            await self.services.sessions.cancel(request, self.ip, None)
+        raise Answered("cancel request without tls")
+
+    def route(self, hello: ClientHello) -> Route | None:
+        """Find where the client's server name leads; None: to a database that its startup message may name. Raises
+        Refusal.
+        """
         if b"postgresql" in hello.alpn:
             self.protocol = Protocol.POSTGRES
+        if not hello.server_name and self.protocol is Protocol.POSTGRES:
+            return None
         if not hello.server_name:
             raise Refusal(
                 Reason.NO_SERVER_NAME,
                 "your client did not say which pod it wants",
-                "Connect by host name, not by IP address, with a client that sends it in TLS (libpq 14 or newer).",
+                "Connect by host name, not by IP address, with a client that sends it in TLS.",
             )
         try:
             self.host = normalise(hello.server_name.decode("ascii", "replace"))
@@ -203,14 +205,11 @@ class Connection:
             raise Refusal(Reason.NO_SERVER_NAME, "the server name in your TLS handshake is not a host name") from error
         route = self.policy.routes.find(self.host)
         if route is None:
-            raise Refusal(
-                Reason.UNKNOWN_HOST,
-                f"there is no pod behind {self.host}",
-                "Check the name, or list your pods with: podgate pod list",
-            )
+            raise unknown(self.host)
         self._check_protocol(hello, route)
         self.protocol = route.protocol
-        if route.protocol is not Protocol.HTTP and not self._asks_for_certificate(route):
+        says_more = route.protocol in (Protocol.HTTP, Protocol.POSTGRES) or self._asks_for_certificate(route)
+        if not says_more:
             self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
         return route
 
@@ -234,7 +233,9 @@ class Connection:
         if leaf is None:
             raise Abandoned("no certificate for this name")
         asks = route is not None and self._asks_for_certificate(route)
-        return await handshake(self.client, self.services.contexts.get(leaf, self.protocol, asks=asks))
+        tls = await handshake(self.client, self.services.contexts.get(leaf, self.protocol, asks=asks))
+        tls.leaf = leaf
+        return tls
 
     def visit(self, tls: TlsClient) -> Visit:
         """Tell what is true of the connection."""
@@ -349,7 +350,3 @@ def _forbidden(route: Route, host: str, principal: Principal | None) -> Refusal:
     if route.certificates:
         hint = "Connect with a client certificate: podgate certificate issue"
     return Refusal(Reason.FORBIDDEN, f"{message}, and your client has not shown who you are", hint)
-
-
-class Answered(Exception):
-    """The client has had its answer from the gateway, and the connection is to end."""

@@ -5,7 +5,14 @@
     {"kind": "routes", "document": {…}}                     {"kind": "running", "epoch": "…", "version": 7}
     {"kind": "leaf", "chain": "…", "key": "…", "default": false}
     {"kind": "answered", "host": "…"}                       {"kind": "audit", "entries": [{…}, …]}
-    {"kind": "drain"}
+    {"kind": "drain"}                                       {"kind": "left", "ticket": 3}
+
+Both ask, and answer by the number of the question; each counts its own:
+
+    {"kind": "ask", "id": 1, "what": "cancel", "process_id": 7, "secret": "…", "host": null}    either way; what it is:
+    {"kind": "answer", "id": 1, "right": true}                                                  gateway.cancelling
+    {"kind": "ask", "id": 2, "what": "enter", "ticket": 3, "host": "…", …}                      worker → supervisor:
+    {"kind": "answer", "id": 2, "full": null}                                                   gateway.quota
 
 The channel ends when either side ends, and each takes that for the other's end.
 """

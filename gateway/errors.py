@@ -19,6 +19,7 @@ class Reason(Enum):
     MALFORMED = auto()
     TLS_REQUIRED = auto()
     UNIDENTIFIED = auto()
+    WRONG_TOKEN = auto()
     FORBIDDEN = auto()
     NO_SUCH_PAGE = auto()  # below the paths that are the gateway's own
     TOO_LARGE = auto()
@@ -27,6 +28,7 @@ class Reason(Enum):
     STARTING = auto()
     FAILED = auto()
     UNREACHABLE = auto()
+    LOGIN_REFUSED = auto()  # of the gateway itself, by a database
     TIMEOUT = auto()
 
 
@@ -54,6 +56,7 @@ WORDS = {
     Reason.MALFORMED: Words("Bad request", "08P01", 400, _INVALID, _INTERNAL_ERROR),
     Reason.TLS_REQUIRED: Words("TLS required", "28000", 426, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
     Reason.UNIDENTIFIED: Words("Who are you?", "28000", 401, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
+    Reason.WRONG_TOKEN: Words("Wrong token", "28P01", 401, "Neo.ClientError.Security.Unauthorized", _ACCESS_DENIED),
     Reason.NO_SUCH_PAGE: Words("No such page", "08P01", 404, _INVALID, _INTERNAL_ERROR),
     Reason.TOO_LARGE: Words("Too large", "08P01", 413, _INVALID, _INTERNAL_ERROR),
     Reason.TOO_MANY: Words("Too many requests", "53300", 429, _UNAVAILABLE, _INTERNAL_ERROR),
@@ -62,6 +65,7 @@ WORDS = {
     Reason.STARTING: Words("This pod is starting", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.FAILED: Words("This pod has failed", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.UNREACHABLE: Words("This pod does not answer", "08006", 502, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.LOGIN_REFUSED: Words("This pod does not let the gateway in", "08004", 502, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.TIMEOUT: Words("This took too long", "08006", 504, _UNAVAILABLE, _INTERNAL_ERROR),
 }
 
@@ -80,6 +84,10 @@ class Refusal(Exception):
     def words(self) -> Words:
         """How the protocols say it."""
         return WORDS[self.reason]
+
+
+class Answered(Exception):
+    """Nothing more is to be said to a client: it has had its answer, or there is none to give. It is parted from."""
 
 
 class Abandoned(Exception):

@@ -10,6 +10,7 @@ import math
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fcntl import ioctl
@@ -22,6 +23,7 @@ from gateway.tls import TlsClient
 from gateway.waiting import READ, WRITE
 from gateway.web.exchange import Exchange
 from gateway.web.visit import Visit
+from router.access import AccessLevel
 from router.model import Route
 
 log = logging.getLogger("podgate.link")
@@ -68,9 +70,11 @@ class Link:
         "down",
         "down_flow",
         "due",
+        "ended",
         "ends_at",
         "handle",
         "is_fresh",
+        "least",
         "opened",
         "proof",
         "received",
@@ -97,13 +101,16 @@ class Link:
         first: bytes = b"",
         *,
         proof: Proof | None = None,
+        least: AccessLevel | None = None,
         web: Exchange | None = None,
         tls: TlsClient | None = None,
     ) -> None:
         """Take over an open client and an open upstream; `first` is what the upstream is to get first.
 
-        `proof` is what let the client in. Of pyOpenSSL's connection only the handle is kept, since the rest is a
-        kilobyte for each idle link; but an HTTP link may go back to its opening, and so keeps `tls`.
+        `proof` is what let the client in, and `least` the level it must go on holding for what it was given.
+
+        Of pyOpenSSL's connection only the handle is kept, since the rest is a kilobyte for each idle link; but an HTTP
+        link may go back to its opening, and so keeps `tls`.
         """
         self.client = client
         self.handle = handle
@@ -113,6 +120,7 @@ class Link:
         self.route = route
         self.visit = visit
         self.proof = proof
+        self.least = least
         self.web = web
         self.tls = tls
         self.up = first
@@ -129,6 +137,7 @@ class Link:
         self.due = 0  # its place on the wheel
         self.ends_at = 0.0  # closed then, whatever happens; 0: no such time
         self.closed = ""  # why, once it is
+        self.ended: Callable[[], object] | None = None  # called once it is
 
     def interests(self) -> tuple[int, int]:
         """Tell what epoll is to look for, at the client and at the upstream: reading where there is room for it to go,

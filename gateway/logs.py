@@ -130,6 +130,15 @@ class SecondsFormatter(logging.Formatter):
     _second = 0
     _text = ""
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Make the line; what strangers have sent cannot begin another, nor move a terminal's cursor."""
+        if not record.message.isprintable():
+            record.message = "".join(
+                letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+                for letter in record.message
+            )
+        return super().formatMessage(record)
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         """Give the time to the millisecond."""
         second = int(record.created)

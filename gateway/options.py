@@ -20,6 +20,10 @@ class Options:
     most_openings: int = 1024  # of one worker at once
     most_openings_of_address: int = 512  # the same from one client address: one stranger cannot shut all others out
 
+    replica: int = 0  # which of several gateways this is: 0 to 63
+    worker: int = 0  # which of its workers: 0 to 255; each is told its own
+
+    domain: str = ""  # pods are reached as NAME.DOMAIN; for clients that can name a pod, and not its host
     console: str = ""  # the host people sign in at; empty: there is none
     client_ca: str = ""  # in PEM: the authority of client certificates; empty: none are asked for
 

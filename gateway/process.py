@@ -1,5 +1,6 @@
 """A worker process as its supervisor sees it."""
 
+import itertools
 import logging
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ log = logging.getLogger("podgate.supervisor")
 MOST_PENDING = 256  # documents waiting for a worker; past that it gets one snapshot instead of further deltas
 ENVIRONMENT = {"OPENSSL_CONF": str(Path(__file__).with_name("openssl.cnf"))}
 KILL_AFTER = 5.0  # seconds past its grace period until a draining worker is killed
+Ears = Mapping[str, Callable[["WorkerProcess", dict[str, Any]], object]]  # by kind of document
 
 
 class WorkerProcess:
@@ -36,6 +38,9 @@ class WorkerProcess:
         self._pending: deque[bytes] = deque()
         self._needs_snapshot = False
         self._posted = trio.Event()
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}  # who waits for which answer
+        self._is_deaf = False  # it says nothing any more
         self.version: Version | None = None  # None until it accepts connections
 
     @classmethod
@@ -79,6 +84,28 @@ class WorkerProcess:
         document = {"chain": leaf.chain_pem.decode(), "key": leaf.key_pem.decode(), "default": default}
         self.post(encode({"kind": "leaf", **document}))
 
+    async def ask(self, question: dict[str, Any], patience: float) -> dict[str, Any] | None:
+        """Ask the worker and give its answer; None: it has ended, has too much to read already, or did not answer in
+        `patience` seconds.
+        """
+        if self._is_deaf or len(self._pending) >= MOST_PENDING:
+            return None
+        number = next(self._numbers)
+        self._asked[number], answer = trio.open_memory_channel[dict[str, Any]](1)
+        self.post(encode({"kind": "ask", "id": number, **question}))
+        try:
+            with trio.move_on_after(patience):
+                return await answer.receive()
+        except trio.EndOfChannel:
+            pass  # it has ended
+        finally:
+            self._asked.pop(number, None)
+        return None
+
+    def answer(self, asked: dict[str, Any], **answer: object) -> None:
+        """Answer what the worker has asked."""
+        self.post(encode({"kind": "answer", "id": asked["id"], **answer}))
+
     async def send(self) -> None:
         """Send what is posted, until the worker ends."""
         while True:
@@ -94,21 +121,26 @@ class WorkerProcess:
             await self._posted.wait()
             self._posted = trio.Event()
 
-    async def listen(
-        self,
-        on_running: Callable[[], None],
-        on_want: Callable[["WorkerProcess", str], None],
-        on_audit: Callable[[list[dict[str, Any]]], None],
-    ) -> None:
-        """Take what the worker says, until it ends."""
-        while (document := await self._channel.receive()) is not None:
-            if document["kind"] == "running":
-                self.version = Version(document["epoch"], document["version"])
-                on_running()
-            elif document["kind"] == "want":
-                on_want(self, document["host"])
-            elif document["kind"] == "audit":
-                on_audit(document["entries"])
+    async def listen(self, ears: Ears) -> None:
+        """Take what the worker says, until it ends: each kind of document goes to its ear, answers to who asked."""
+        try:
+            while (document := await self._channel.receive()) is not None:
+                kind = document["kind"]
+                if kind == "answer":
+                    self._take_answer(document)
+                    continue
+                if kind == "running":
+                    self.version = Version(document["epoch"], document["version"])
+                ears[kind](self, document)
+        finally:
+            self._is_deaf = True
+            for waiting in self._asked.values():
+                waiting.close()
+
+    def _take_answer(self, document: dict[str, Any]) -> None:
+        waiting = self._asked.pop(document["id"], None)
+        if waiting is not None:  # otherwise they have lost patience
+            waiting.send_nowait(document)
 
     async def wait(self, draining: trio.Event, grace: float) -> str:
         """Wait for its end, and see to it once it drains; tell how it ended. A cancelled wait ends the worker."""

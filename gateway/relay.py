@@ -325,3 +325,5 @@ class Relay:
         self.upkeep.end(link)
         self._loop.forget(link.client_fd)
         self._loop.forget(link.upstream_fd)
+        if link.ended is not None:
+            link.ended()

@@ -29,9 +29,10 @@ async def reply(client: TlsClient, protocol: Protocol | None, refusal: Refusal) 
 
 
 async def _reply_postgres(client: TlsClient, refusal: Refusal) -> None:
-    startup = await client.look(postgres.parse_startup)
-    if isinstance(startup, postgres.CancelRequest):
-        return  # the protocol has no answer to it
+    if not client.is_heard:
+        startup = await client.look(postgres.parse_startup)
+        if isinstance(startup, postgres.CancelRequest):
+            return  # the protocol has no answer to it
     await client.send(postgres_error(refusal))
 
 

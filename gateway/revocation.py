@@ -67,4 +67,8 @@ def is_admitted(link: Link, policy: Policy, now: float) -> bool:
         held = level_of(principal, route.pod, route.grants)
         if principal is None or (told.level is not None and (held is None or held < told.level)):
             return False
+    if link.least is not None:
+        held = level_of(principal, route.pod, route.grants)
+        if held is None or held < link.least:
+            return False
     return decide(route.access, principal, route.pod, route.grants) is Decision.ALLOWED

@@ -9,7 +9,7 @@ import logging
 import resource
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from gateway.control import encode
 from gateway.leaves import Leaves
 from gateway.listening import listen, most_links
 from gateway.options import Options
-from gateway.process import WorkerProcess
+from gateway.passing import Passing
+from gateway.peers import Peers
+from gateway.process import Ears, WorkerProcess
+from gateway.quota import Places
 from gateway.sources import Source
 from router.snapshot import InvalidDocument, Rejected, Routes, Version, advance, snapshot_document
 
@@ -52,7 +55,7 @@ class Plan:
 class Supervisor:
     """One gateway replica."""
 
-    def __init__(self, plan: Plan, source: Source, leaves: Leaves) -> None:
+    def __init__(self, plan: Plan, source: Source, leaves: Leaves, peers: Peers | None = None) -> None:
         """Bind the sockets; connections queue from now on. Raises CannotListen and CertificateProblem."""
         self._plan = plan
         self._source = source
@@ -73,6 +76,8 @@ class Supervisor:
         self.addresses = [sockets[0].getsockname()[:2] for sockets in by_address]
         self._sockets = list(zip(*by_address, strict=True))
         self._workers: list[WorkerProcess | None] = [None] * plan.workers
+        self._passing = Passing(plan.options.replica, self._workers, peers)
+        self._places = Places()
 
     @property
     def workers(self) -> list[int]:
@@ -83,7 +88,7 @@ class Supervisor:
         """Serve until `drain`, and then until every worker has ended."""
         async with trio.open_nursery() as nursery:
             tasks = (self._follow, self._acknowledge, self._renew, self._save, self._have_patience, self._report)
-            for task in tasks:
+            for task in (*tasks, self._passing.serve):
                 nursery.start_soon(task)
             async with trio.open_nursery() as keeping:
                 await self._have_routes.wait()
@@ -268,7 +273,8 @@ class Supervisor:
     async def _run_worker(self, index: int) -> str:
         async with trio.open_nursery() as nursery:
             try:
-                worker = await WorkerProcess.start(self._sockets[index], self._plan.options, self._snapshot)
+                options = replace(self._plan.options, worker=index)
+                worker = await WorkerProcess.start(self._sockets[index], options, self._snapshot)
             except OSError as error:  # out of processes, memory or descriptors: perhaps not for long
                 return f"not started: {error.strerror}"
             self._workers[index] = worker
@@ -277,15 +283,32 @@ class Supervisor:
             if self._draining.is_set():  # since it was being started
                 worker.post(DRAIN)
             nursery.start_soon(worker.send)
-            nursery.start_soon(worker.listen, self._on_running, self._give_leaf, self._on_audit)
+            nursery.start_soon(worker.listen, self._ears(nursery))
             try:
                 grace = self._plan.options.drain
                 ended = await worker.wait(self._draining, grace)
             finally:
                 self._workers[index] = None
+                self._places.drop(worker)
                 self._on_running()
             nursery.cancel_scope.cancel()
         return ended
+
+    def _ears(self, nursery: trio.Nursery) -> Ears:
+        """What becomes of the documents of a worker; what takes time is done in `nursery`."""
+        return {
+            "running": lambda _worker, _document: self._on_running(),
+            "want": lambda worker, document: self._give_leaf(worker, document["host"]),
+            "audit": lambda _worker, document: self._on_audit(document["entries"]),
+            "ask": lambda worker, document: self._on_question(worker, document, nursery),
+            "left": lambda worker, document: self._places.leave(worker, document["ticket"]),
+        }
+
+    def _on_question(self, worker: WorkerProcess, question: dict[str, Any], nursery: trio.Nursery) -> None:
+        if question["what"] == "enter":
+            worker.answer(question, full=self._places.enter(worker, question))
+        else:
+            nursery.start_soon(self._passing.answer, worker, question)
 
     def _on_audit(self, entries: list[dict[str, Any]]) -> None:
         self._trail.extend(entries)

@@ -6,6 +6,7 @@ connections keep the one they began with.
 
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -15,6 +16,7 @@ from OpenSSL import SSL, crypto
 from certs.leaf import Leaf
 from gateway import openssl
 from gateway.errors import Abandoned
+from gateway.postgres.scram import end_point_hash
 from gateway.waiting import readable, writable
 from gateway.wire.verdict import More
 from router.model import Protocol
@@ -43,6 +45,11 @@ ALPN = {
 _ANY_ALPN = (b"postgresql", b"http/1.1")  # where no route tells: what the client offers tells how to refuse it
 
 Parsed = TypeVar("Parsed")
+
+
+@lru_cache(1024)
+def _end_point(chain_pem: bytes) -> bytes | None:
+    return end_point_hash(x509.load_pem_x509_certificate(chain_pem))
 
 
 class Contexts:
@@ -126,10 +133,16 @@ class TlsClient:
         self.client = client
         self.connection = connection
         self.unread = b""
+        self.leaf: Leaf | None = None  # the one presented
+        self.is_heard = False  # it has said what it wants, and waits for an answer
 
     def certificate(self) -> x509.Certificate | None:
         """Give the certificate the client has sent, which OpenSSL has verified."""
         return self.connection.get_peer_certificate(as_cryptography=True)
+
+    def binding(self) -> bytes | None:
+        """Give what stands for this channel in SCRAM: `tls-server-end-point` (RFC 5929)."""
+        return _end_point(self.leaf.chain_pem) if self.leaf is not None else None
 
     async def look(self, parse: Callable[[bytes], Parsed | More]) -> Parsed:
         """Read until `parse` has an answer about the bytes from the first on; all of them stay in `unread`.

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from gateway.errors import Reason, Refusal
 from gateway.tuning import tune
@@ -16,13 +17,20 @@ from gateway.waiting import TooSlow, in_thread, pause, time_limit, writable
 from router.model import Address, Route, TcpAddress
 
 
-async def dial(route: Route, connect_timeout: float) -> socket.socket:
+class Dialled(NamedTuple):
+    """An open connection, and to which of the upstreams."""
+
+    socket: socket.socket
+    address: Address
+
+
+async def dial(route: Route, connect_timeout: float) -> Dialled:
     """Connect to one of the upstreams, from a random one on, each given `connect_timeout` seconds. Raises Refusal."""
     failures: list[str] = []
     for address in _shuffled(route.upstreams):
         try:
             with time_limit(connect_timeout):
-                return await _connect(address)
+                return Dialled(await connect(address), address)
         except TooSlow:
             failures.append(f"{address}: no answer in {connect_timeout:g} s")
         except OSError as error:
@@ -66,7 +74,7 @@ def _shuffled(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     return addresses[start:] + addresses[:start]
 
 
-async def _connect(address: Address) -> socket.socket:
+async def connect(address: Address) -> socket.socket:
     """Open a non-blocking connection. Raises OSError."""
     if not isinstance(address, TcpAddress):
         with real_socket(address.path) as place:

@@ -6,6 +6,7 @@ its supervisor is gone.
 """
 
 import argparse
+import collections
 import contextlib
 import gc
 import logging
@@ -17,7 +18,9 @@ import time
 import trio
 
 from certs.leaf import Leaf
+from gateway.asking import Document, Questions
 from gateway.audit import Trail
+from gateway.cancelling import Sessions, from_document
 from gateway.certificates import Certificates
 from gateway.connection import Services
 from gateway.control import Channel
@@ -25,6 +28,7 @@ from gateway.link import Limits
 from gateway.logs import log_to
 from gateway.loop import Loop
 from gateway.options import Options
+from gateway.quota import Quota
 from gateway.relay import Relay
 from gateway.revocation import Revocation
 from gateway.server import Server
@@ -44,7 +48,7 @@ class Worker:
     def __init__(self, channel: Channel, listeners: list[socket.socket], options: Options) -> None:
         """Prepare; nothing is accepted before the first routes have come."""
         self._channel = channel
-        self._wanted: list[str] = []  # hosts whose leaf is to be asked for
+        self._outbox: collections.deque[Document] = collections.deque()  # to be sent in this order
         self._news = trio.Event()
         self._routes = Routes()
         self._have_routes = trio.Event()
@@ -55,7 +59,12 @@ class Worker:
         self._trail = Trail(time.time, self._tell)
         engine = Engine(trail=self._trail)
         contexts = Contexts(options.client_ca)
-        self._services = Services(options, self._loop, self._relay, Certificates(self._want), contexts, engine)
+        self._questions = Questions(self._post)
+        self._sessions = Sessions(options.replica, options.worker, self._questions)
+        self._services = Services(
+            options, self._loop, self._relay, Certificates(self._want), contexts, engine,
+            sessions=self._sessions, quota=Quota(self._questions),
+        )  # fmt: skip
         self._revocation = Revocation(self._loop, self._relay, engine)
         self._server = Server(self._services, listeners)
 
@@ -82,8 +91,16 @@ class Worker:
                     self._loop.call(self._take_leaf, document)
                 case "answered":
                     self._loop.call(self._services.certificates.answer, document["host"])
-                case "drain":
-                    break
+                case "ask":
+                    self._loop.call(self._take_question, document)
+                case "answer":
+                    self._loop.call(self._questions.answer, document)
+                case "drain":  # and go on listening: for those who are in there are still cancels and revocations
+                    self._drain()
+        self._loop.call(self._questions.end)
+        self._drain()
+
+    def _drain(self) -> None:
         self._server.drain()
         self._have_routes.set()
 
@@ -103,9 +120,22 @@ class Worker:
         for old in self._services.certificates.put(leaf, default=bool(document["default"])):
             self._services.contexts.forget(old)
 
+    def _take_question(self, question: Document) -> None:
+        """Begin to answer the supervisor, who asks for nothing but cancels. Called in the loop's thread."""
+        self._loop.spawn(self._cancel(question))
+
+    async def _cancel(self, question: Document) -> None:
+        key, host = from_document(question)
+        is_right = await self._sessions.deliver(key, host)
+        self._post({"kind": "answer", "id": question["id"], "right": is_right})
+
     def _want(self, host: str) -> None:
-        """Ask the supervisor for a leaf; called in the loop's thread, sent by trio's."""
-        self._wanted.append(host)
+        """Ask the supervisor for a leaf."""
+        self._post({"kind": "want", "host": host})
+
+    def _post(self, document: Document) -> None:
+        """Send a document to the supervisor; called in the loop's thread, sent by trio's."""
+        self._outbox.append(document)
         self._tell()
 
     def _tell(self) -> None:
@@ -123,8 +153,8 @@ class Worker:
             await self._news.wait()
             self._news = trio.Event()
             try:
-                while self._wanted:
-                    await self._channel.send({"kind": "want", "host": self._wanted.pop()})
+                while self._outbox:
+                    await self._channel.send(self._outbox.popleft())
                 if entries := self._trail.take():
                     await self._channel.send({"kind": "audit", "entries": entries})
                 if self._routes.version != told:

@@ -19,9 +19,11 @@ from certs.files import CertificateProblem
 from certs.store import LeafStore
 from controller.home import HomeProblem, prepare_home
 from controller.settings import default_console_host
+from gateway.identity import FileIdentity, Identity, LocalIdentity
 from gateway.leaves import FileLeaves, Leaves, SignedLeaves
 from gateway.listening import CannotListen, parse_listen
 from gateway.options import Options
+from gateway.peers import Peers
 from gateway.sources import ControllerFeed, RoutesFile, Source
 from gateway.supervisor import Plan, Supervisor
 from podgate.cli.failure import Failure
@@ -56,6 +58,21 @@ class Place:
         return self.public_port or parse_listen(self.listen)[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Which of several gateways one is, and how it finds the others."""
+
+    number: int = 0
+    peers: tuple[str, ...] = ()  # HOST:PORT of each
+    listen: str | None = None  # HOST:PORT where they find this one
+    certificate: Path | None = None  # with `key` and `ca`; None: the local authority of the home does
+    key: Path | None = None
+    ca: Path | None = None
+
+
+ALONE = Replica()
+
+
 def serve(place: Place) -> None:
     """Run gateway and controller until told to stop. Raises Failure when that cannot be."""
     with _told():
@@ -65,7 +82,7 @@ def serve(place: Place) -> None:
             trio.run(run, supervisor, _controller_command(place), lambda: _announce(place, supervisor))
 
 
-def gateway(place: Place, routes: Path | None) -> None:
+def gateway(place: Place, routes: Path | None, replica: Replica = ALONE) -> None:
     """Run a gateway fed by a routes file, or else by the controller of the same home. Raises Failure."""
     if routes is not None and not routes.is_file():
         raise Failure(
@@ -74,7 +91,7 @@ def gateway(place: Place, routes: Path | None) -> None:
     with _told():
         place = _prepared(place)
         source = RoutesFile(routes) if routes is not None else _feed(place)
-        supervisor = _supervisor(place, source, _leaves(place), routes)
+        supervisor = _supervisor(place, source, _leaves(place), routes, replica)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
 
 
@@ -110,15 +127,48 @@ def _feed(place: Place) -> Source:
     return ControllerFeed("http://controller", api, token, replica, place.workers)
 
 
-def _supervisor(place: Place, source: Source, leaves: Leaves, routes: Path | None = None) -> Supervisor:
+def _peers(place: Place, replica: Replica) -> Peers | None:
+    """Find out how to speak with other replicas, if there are any. Raises Failure, CertificateProblem, ValueError."""
+    files = (replica.certificate, replica.key, replica.ca)
+    if not replica.peers and replica.listen is None:
+        if any(files):
+            raise Failure(
+                "--peer-certificate, --peer-key and --peer-ca are for replicas; give --peer and --peer-listen"
+            )
+        return None
+    if not replica.peers or replica.listen is None:
+        raise Failure(
+            "--peer and --peer-listen belong together: a replica asks the others and is asked by them; "
+            "give --peer HOST:PORT for each of the others, and --peer-listen HOST:PORT for this one"
+        )
+    others = tuple(parse_listen(peer) for peer in replica.peers)
+    return Peers(parse_listen(replica.listen), others, _identity(place, files))
+
+
+def _identity(place: Place, files: tuple[Path | None, Path | None, Path | None]) -> Identity:
+    certificate, key, ca = files
+    if certificate is not None and key is not None and ca is not None:
+        return FileIdentity(certificate, key, ca)
+    if any(files):
+        raise Failure(
+            "--peer-certificate, --peer-key and --peer-ca belong together; give all three, "
+            "or none of them for replicas that share a home, whose local authority then does it"
+        )
+    return LocalIdentity(Authority.open(place.home / "authority"))
+
+
+def _supervisor(
+    place: Place, source: Source, leaves: Leaves, routes: Path | None = None, replica: Replica = ALONE
+) -> Supervisor:
     # Each source has a last good table of its own: what a file said is nothing to start by after a controller's.
     name = "last-good" if routes is None else hashlib.sha256(os.fsencode(routes.absolute())).hexdigest()[:16]
     listen = tuple(parse_listen(address) for address in (place.listen, place.http_listen) if address)
     options = Options(
-        public_port=place.port, drain=place.drain, console="" if routes else place.console,
-        client_ca=_client_ca(place.home / "authority" / "ca.pem"),
+        public_port=place.port, drain=place.drain, domain=place.domain, console="" if routes else place.console,
+        client_ca=_client_ca(place.home / "authority" / "ca.pem"), replica=replica.number,
     )  # fmt: skip
-    return Supervisor(Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json"), source, leaves)
+    plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json")
+    return Supervisor(plan, source, leaves, _peers(place, replica))
 
 
 def _raise_descriptor_limit() -> None:

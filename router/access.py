@@ -4,7 +4,7 @@
 they do not know is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
@@ -93,6 +93,26 @@ def decide(required: object, principal: object, pod: str = "", grants: Grants = 
     if isinstance(required, AccessLevel) and held is not None and held >= required:
         return Decision.ALLOWED
     return Decision.INSUFFICIENT
+
+
+_LOGINS_OF: Mapping[object, tuple[AccessLevel, ...]] = MappingProxyType(
+    {
+        AccessLevel.READ: (AccessLevel.READ,),
+        AccessLevel.WRITE: (AccessLevel.WRITE, AccessLevel.READ),
+        AccessLevel.MANAGE: (AccessLevel.MANAGE, AccessLevel.OWNER, AccessLevel.WRITE, AccessLevel.READ),
+        AccessLevel.OWNER: (AccessLevel.OWNER, AccessLevel.MANAGE, AccessLevel.WRITE, AccessLevel.READ),
+    }
+)
+
+
+def login_level(held: object, logins: Container[AccessLevel]) -> AccessLevel | None:
+    """Give the level whose login somebody who holds `held` gets, of those a database has; None: there is none for them.
+
+    It is never higher than what is held, but that managing a database takes its owner where it knows no manager.
+    """
+    if not isinstance(held, AccessLevel):
+        return None
+    return next((level for level in _LOGINS_OF.get(held, ()) if level in logins), None)
 
 
 class Action(StrEnum):

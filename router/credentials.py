@@ -25,6 +25,12 @@ from router.sealing import SHORTEST_KEY
 
 LATEST = 2.0**53  # seconds since 1970
 LONGEST_NAME = 64  # characters of a user's or a group's name
+LEAST_ITERATIONS = 4096  # of SCRAM-SHA-256 (RFC 7677, section 4)
+MOST_ITERATIONS = 10_000_000
+LONGEST_VERIFIER = 1024  # characters
+SALTS_KEY = "k00000000"  # the id of the key that salts of nobody are made with; it is never replaced, nor the newest
+_ITERATIONS = re.compile(r"[1-9][0-9]{0,7}")
+_KEY_BYTES = 32  # of SHA-256
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")  # as in sealed texts
@@ -82,6 +88,29 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Verifier:
+    """What tells whether somebody knows a token, without holding it (RFC 5802, section 3)."""
+
+    iterations: int
+    salt: bytes
+    stored: bytes = field(repr=False)  # StoredKey
+    server: bytes = field(repr=False)  # ServerKey
+
+
+def parse_verifier(text: object) -> Verifier | None:
+    """Read `iterations:salt:stored:server`, the last three in base64; None: nothing anybody could prove."""
+    parts = text.split(":") if isinstance(text, str) and len(text) <= LONGEST_VERIFIER else []
+    if len(parts) != 4 or not _ITERATIONS.fullmatch(parts[0]):
+        return None
+    try:
+        salt, stored, server = (base64.b64decode(part, validate=True) for part in parts[1:])
+    except ValueError:  # binascii.Error, or letters beyond ASCII
+        return None
+    fits = LEAST_ITERATIONS <= int(parts[0]) <= MOST_ITERATIONS and salt and len(stored) == len(server) == _KEY_BYTES
+    return Verifier(int(parts[0]), salt, stored, server) if fits else None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key that seals and opens (`router.sealing`); the one whose id is the greatest, as a text, is the newest."""
 
@@ -128,7 +157,7 @@ Credential = User | Token | Key | Ended | Issuer
 class Credentials:
     """An immutable set of records; a change makes a new one."""
 
-    __slots__ = ("_records", "issuers", "keys", "newest_key", "tokens")
+    __slots__ = ("_of_user", "_records", "issuers", "keys", "newest_key", "tokens")
 
     def __init__(self, records: Iterable[Credential] = ()) -> None:
         self._set({record.key: record for record in records})
@@ -136,6 +165,10 @@ class Credentials:
     def _set(self, records: dict[str, Credential]) -> None:
         self._records = records
         self.tokens = {record.hash: record for record in records.values() if isinstance(record, Token)}
+        of_user: dict[str, list[Token]] = {}
+        for token in self.tokens.values():
+            of_user.setdefault(token.user, []).append(token)
+        self._of_user = {user: tuple(tokens) for user, tokens in of_user.items()}
         keys = [record for record in records.values() if isinstance(record, Key)]
         self.keys: Mapping[str, bytes] = MappingProxyType({record.id: record.secret for record in keys})
         self.newest_key = max((record.id for record in keys), default="")
@@ -150,6 +183,10 @@ class Credentials:
         """Find a token by its id."""
         record = self._records.get(f"token:{id_}")
         return record if isinstance(record, Token) else None
+
+    def tokens_of(self, user: str) -> tuple[Token, ...]:
+        """Give the tokens of a user, in no order."""
+        return self._of_user.get(user, ())
 
     def ended(self, session: str) -> bool:
         """Tell whether a sign-in was ended."""

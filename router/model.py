@@ -11,6 +11,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from router.access import AccessLevel, Grants
+from router.database import NO_DATABASE as NO_DATABASE
+from router.database import Database as Database
+from router.database import Login as Login
+from router.database import parse_database
 from router.hostname import InvalidName, check_pattern, normalise
 
 LONGEST_SOCKET_PATH = 107  # bytes (unix(7): sun_path is 108 with its final NUL)
@@ -108,6 +112,7 @@ class Route:
     certificates: bool = False  # clients are asked for one
     web: WebRules = _NO_RULES
     own: bool = False  # of Podgate itself, not of a pod: what clients show of themselves goes through to it
+    database: Database = NO_DATABASE  # of `postgres` and `bolt` alone
 
     def to_document(self) -> dict[str, object]:
         """Give the JSON form that `parse_route` reads back to an equal route; what few routes have is left out."""
@@ -118,6 +123,7 @@ class Route:
             "certificates": self.certificates,
             "web": self.web.to_document() if self.web != _NO_RULES else None,
             "own": self.own,
+            "database": self.database.to_document() if self.database != NO_DATABASE else None,
         }
         return {
             "host": self.host,
@@ -159,9 +165,10 @@ def parse_route(document: object) -> Route:
     if unknown:
         raise InvalidRoute(f"{', '.join(sorted(unknown))}: no such field; there are {', '.join(sorted(_KEYS))}")
     try:
+        protocol = _choice(Protocol, document, "protocol", None)
         return Route(
             host=check_pattern(_text(document, "host")),
-            protocol=_choice(Protocol, document, "protocol", None),
+            protocol=protocol,
             upstreams=_addresses(document.get("upstreams", [])),
             access=AccessLevel.parse(document.get("access", "owner")),
             state=_choice(RouteState, document, "state", RouteState.AVAILABLE),
@@ -172,6 +179,7 @@ def parse_route(document: object) -> Route:
             certificates=_flag(document, "certificates"),
             web=parse_web_rules(document.get("web", {})),
             own=_flag(document, "own"),
+            database=_database(document, protocol),
         )
     except InvalidRoute:
         raise
@@ -290,6 +298,14 @@ def _flag(document: Mapping[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidRoute(f"{name}: expected true or false, got {value!r}")
     return value
+
+
+def _database(document: Mapping[str, object], protocol: Protocol) -> Database:
+    if "database" not in document:
+        return NO_DATABASE
+    if protocol not in (Protocol.POSTGRES, Protocol.BOLT):
+        raise InvalidRoute(f"database: a {protocol} endpoint has none")
+    return parse_database(document["database"])
 
 
 def _addresses(value: object) -> tuple[Address, ...]:

@@ -337,6 +337,12 @@ class Upstream:
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(DEADLINE)
 
+    def wait_until_idle(self) -> None:
+        """Wait until the connections it has accepted have ended."""
+        for _, thread in tuple(self._served):
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+
     def _accept(self) -> None:
         while True:
             try:

@@ -7,13 +7,25 @@ from bench.peers.hitch import HITCH
 from bench.peers.nginx import NGINX
 from bench.peers.peer import Peer
 from bench.peers.pgbouncer import PGBOUNCER
-from bench.peers.podgate import PODGATE, PODGATE_2
+from bench.peers.podgate import PODGATE, PODGATE_2, PODGATE_TOKEN
 from bench.peers.traefik import TRAEFIK
 
 DIRECT = "direct"  # no proxy and no TLS: the client on the upstream itself
 
 PEERS: dict[str, Peer] = {
-    peer.name: peer for peer in (PODGATE, PODGATE_2, HAPROXY, NGINX, HITCH, ENVOY, TRAEFIK, CADDY, PGBOUNCER)
+    peer.name: peer
+    for peer in (
+        PODGATE,
+        PODGATE_TOKEN,
+        PODGATE_2,
+        HAPROXY,
+        NGINX,
+        HITCH,
+        ENVOY,
+        TRAEFIK,
+        CADDY,
+        PGBOUNCER,
+    )
 }
 LABELS = {name: peer.label for name, peer in PEERS.items()} | {DIRECT: "direct"}
 ORDER = tuple(LABELS)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bench.peers.peer import HOST, Job, Mode, Peer
+from bench.peers.pgbouncer import PASSWORD, ROLE
+from controller.tokens import hash_of, verifier_of
 from gateway.web.cookies import SESSION
 from podgate import __version__
 from router.sealing import Session, seal
@@ -53,6 +55,32 @@ PODGATE = Peer(
     files=files,
     arguments=arguments,
     version=lambda _program: __version__,
+)
+
+
+def token_files(job: Job) -> Mapping[str, str]:
+    """Give the routes file of a database that is not public: clients log in with the gateway by a token, which has the
+    text of the role's password so that they need not know, and the gateway with the database by that role.
+    """
+    verifier = verifier_of(PASSWORD, b"a benchmark's salt")
+    route = (
+        f'[[route]]\nhost = "{HOST}"\nprotocol = "{job.mode}"\nupstreams = ["127.0.0.1:{job.upstream}"]\n'
+        f'access = "read"\ngrants = {{ "user:{ROLE}" = "read" }}\n'
+        f'[route.database.logins]\nread = [{{ user = "{ROLE}", password = "{PASSWORD}" }}]\n'
+        f'[[user]]\nname = "{ROLE}"\n'
+        f'[[token]]\nid = "bench"\nuser = "{ROLE}"\nmost = "read"\nhash = "{hash_of(PASSWORD)}"\n'
+        f'verifier = "{verifier}"\n'
+    )
+    return {"routes.toml": route}
+
+
+PODGATE_TOKEN = replace(
+    PODGATE,
+    name="podgate-token",
+    label="Podgate, by token",
+    modes=frozenset({Mode.POSTGRES}),
+    files=token_files,
+    version=lambda _program: "",  # the same as above
 )
 
 PODGATE_2 = replace(

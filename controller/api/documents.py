@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from controller.model import EndpointSettings
 from router.access import AccessLevel
+from router.database import MOST_LINKS
 from router.hostname import LONGEST_HOST, check_pod_name, normalise
 from router.model import MOST_NETWORKS, parse_network, parse_web_rules
 
@@ -42,6 +43,8 @@ class EndpointChange(Document):
     hosts: Annotated[
         list[Annotated[str, StringConstraints(max_length=LONGEST_HOST)]], Field(max_length=MOST_HOSTS)
     ] = []
+    most_links: Annotated[int, Field(ge=0, le=MOST_LINKS)] = 0
+    most_links_of_user: Annotated[int, Field(ge=0, le=MOST_LINKS)] = 0
 
     @field_validator("hosts")
     @classmethod
@@ -77,6 +80,10 @@ class EndpointChange(Document):
             settings = replace(settings, certificates=self.certificates)
         if "hosts" in told:
             settings = replace(settings, hosts=tuple(dict.fromkeys(self.hosts)))
+        if "most_links" in told:
+            settings = replace(settings, most_links=self.most_links)
+        if "most_links_of_user" in told:
+            settings = replace(settings, most_links_of_user=self.most_links_of_user)
         return replace(settings, web=parse_web_rules(self.web)) if "web" in told else settings
 
 
@@ -136,11 +143,14 @@ class EndpointDocument(BaseModel):
     host: str
     port: int
     protocol: str
+    database: str | None = None  # of `postgres` and `bolt`
     access: str
     ip_allow: list[str]
     certificates: bool
     web: dict[str, Any]
     hosts: list[str]
+    most_links: int
+    most_links_of_user: int
 
 
 class CredentialDocument(BaseModel):

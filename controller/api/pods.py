@@ -26,6 +26,7 @@ from controller.api.problems import Problem, shown
 from controller.api.streaming import Stream, end_with_reader
 from controller.control import Control
 from controller.identity import Caller
+from controller.keeping import RotationFailed
 from controller.model import EndpointSettings, Phase, Pod, Want, deleted, restarted, started, stopped
 from controller.names import new_key, new_secret
 from controller.pods import UnknownPod
@@ -33,6 +34,7 @@ from controller.runtimes import RuntimeFailure
 from controller.templates import InvalidParameter, Template, TemplateEndpoint
 from router.access import AccessLevel, Action, may
 from router.hostname import host_of
+from router.model import Protocol
 
 LONGEST_WAIT = 3600.0  # seconds
 MOST_LOG_LINES = 10_000
@@ -61,6 +63,7 @@ def pods_router(control: Control) -> APIRouter:
     router = APIRouter(prefix="/v1/pods", tags=["pods"])
     _collection(router, control)
     _changes(router, control)
+    _rotation(router, control)
     _reports(router, control)
     return router
 
@@ -133,6 +136,23 @@ def _changes(router: APIRouter, control: Control) -> None:
         return await change(name, deleted, "delete", caller, Action.DELETE)
 
 
+def _rotation(router: APIRouter, control: Control) -> None:
+    @router.post("/{name}/rotate", response_model_exclude_none=True)
+    async def rotate_pod(name: str, caller: Called) -> PodDocument:
+        """Give a database's users new passwords while it runs; who is connected stays, and no new login fails."""
+        wish = "change its passwords"
+        pod = see(control, caller, name, Action.CREDENTIALS, wish)
+        entry = control.people.audit.entry(caller.by, "rotate pod", pod=pod.key)
+        try:
+            rotated = await control.keeping.rotate(
+                pod.key, lambda now: check(caller, now, Action.CREDENTIALS, wish), [entry]
+            )
+        except RotationFailed as failure:
+            detail = f"the passwords of pod {name!r} are not new yet: {failure}; it goes on by itself"
+            raise Problem(504, detail) from None
+        return _document(control, rotated, caller)
+
+
 def _reports(router: APIRouter, control: Control) -> None:
     @router.get(
         "/{name}/wait",
@@ -201,7 +221,7 @@ def _new_pod(control: Control, new: NewPod, caller: Caller) -> Pod:
         created_at=0.0,
         parameters=parameters,
         env=new.env,
-        secrets={credential.level: new_secret() for credential in template.credentials},
+        secrets={name: new_secret() for name in template.secrets},
         owner=caller.name,
         endpoints=dict(_new_endpoint(template, each, change) for each, change in new.endpoints.items()),
     )
@@ -285,12 +305,21 @@ def endpoint_document(control: Control, pod: Pod, endpoint: TemplateEndpoint) ->
         host=host_of(pod.name, endpoint.name, control.settings.domain),
         port=control.settings.public_port,
         protocol=endpoint.protocol,
+        database=_database(control, pod, endpoint),
         access=str(pod.access_of(endpoint.name)),
         ip_allow=[str(network) for network in settings.ip_allow],
         certificates=settings.certificates,
         web=settings.web.to_document(),
         hosts=list(settings.hosts),
+        most_links=settings.most_links,
+        most_links_of_user=settings.most_links_of_user,
     )
+
+
+def _database(control: Control, pod: Pod, endpoint: TemplateEndpoint) -> str | None:
+    template = control.templates.get(pod.template)
+    speaks = endpoint.protocol in (Protocol.POSTGRES, Protocol.BOLT)
+    return template.database(pod.name) if template and speaks else None
 
 
 def _document(control: Control, pod: Pod, caller: Caller) -> PodDocument:
@@ -299,5 +328,5 @@ def _document(control: Control, pod: Pod, caller: Caller) -> PodDocument:
     template = control.templates.get(pod.template)
     given = credentials_of(pod, template).items()
     credentials = {level: CredentialDocument(user=user, password=password) for level, (user, password) in given}
-    uris = uris_of(pod, template, control.settings)
+    uris = uris_of(pod, template, control.settings, caller.name)
     return pod_summary(control, pod).model_copy(update={"credentials": credentials, "uris": uris})

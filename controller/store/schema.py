@@ -38,6 +38,7 @@ pods = Table(
     Column("restarts", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("retry_at", Float, nullable=False),
+    Column("pending", JSON, nullable=False, server_default="{}"),  # secrets that are to take the place of others
     Column("owner", String, nullable=False, server_default="admin"),  # a user's name; who owns a pod is not deleted
     CheckConstraint("want IN ('on', 'off', 'deleted')", name="pods_want"),
     sqlite_autoincrement=True,  # a number is never used again
@@ -103,6 +104,8 @@ endpoints = Table(
     Column("certificates", Boolean, nullable=False),
     Column("web", JSON, nullable=False),
     Column("hosts", JSON, nullable=False),
+    Column("most_links", Integer, nullable=False, server_default="0"),
+    Column("most_links_of_user", Integer, nullable=False, server_default="0"),
 )
 
 # People, and what proves who they are. It goes with the user.

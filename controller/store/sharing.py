@@ -58,6 +58,8 @@ def _values(settings: EndpointSettings) -> dict[str, object]:
         "certificates": settings.certificates,
         "web": settings.web.to_document(),
         "hosts": list(settings.hosts),
+        "most_links": settings.most_links,
+        "most_links_of_user": settings.most_links_of_user,
     }
 
 
@@ -68,4 +70,6 @@ def _settings(row: Row[tuple[object, ...]]) -> EndpointSettings:
         row.certificates,
         parse_web_rules(row.web),
         tuple(row.hosts),
+        row.most_links,
+        row.most_links_of_user,
     )

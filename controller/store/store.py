@@ -81,6 +81,15 @@ class Store:
                 write_shared(connection, pod)
             write_entries(connection, entries)
 
+    def set_secrets(self, pod: Pod, events: Iterable[Event] = (), entries: Sequence[Entry] = ()) -> None:
+        """Write the secrets of a pod, those it has and those it is to get."""
+        values = {"secrets": dict(pod.secrets), "pending": dict(pod.pending)}
+        with translated(self._path), self._engine.begin() as connection:
+            row = update(schema.pods).where(schema.pods.c.number == pod.number)
+            if connection.execute(row.values(values)).rowcount:
+                _remember(connection, pod.number, events)
+            write_entries(connection, entries)
+
     def save_status(self, pod: Pod, events: Iterable[Event]) -> None:
         """Write a pod's status and generation, unless the store has a later generation or another wish by now."""
         table = schema.pods
@@ -170,6 +179,7 @@ def _pod(row: RowMapping, shared: Shared) -> Pod:
         parameters=row["parameters"],
         env=row["env"],
         secrets=row["secrets"],
+        pending=row["pending"],
         status=Status(phase=Phase(row["phase"]), **status),
         owner=row["owner"],
         grants=shared.grants,

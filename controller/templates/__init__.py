@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+KEEPER = "keeper"  # names the secret of a template's keeper among those of the levels
 LONGEST_PARAMETER = 4096  # characters: a command line or a path (PATH_MAX)
 
 _DIRECTORY = Path(__file__).parent
@@ -94,6 +95,7 @@ class Template:
     stop_signal: str = "SIGTERM"
     database_name: str = ""
     reserved_databases: tuple[str, ...] = ()
+    keeper: str = ""  # the user that sets the passwords of the others; shown to nobody
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     software: tuple[Need, ...] = ()
     endpoints: tuple[TemplateEndpoint, ...] = ()
@@ -111,6 +113,12 @@ class Template:
         """Give the files beside the template that belong to it: `<name>.*` and `<name>-*`."""
         found = [*_DIRECTORY.glob(f"{self.name}.*"), *_DIRECTORY.glob(f"{self.name}-*")]
         return tuple(sorted(path for path in found if path.suffix != ".toml"))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Give the names of the secrets each pod has: the levels of its users, and `keeper`."""
+        levels = (credential.level for credential in self.credentials)
+        return (*levels, *((KEEPER,) if self.keeper else ()))
 
     @property
     def port_variables(self) -> tuple[str, ...]:

@@ -1,20 +1,31 @@
-# Makes the pod's cluster with its database and roles, once. It is whole when it is called `cluster`: it is made under
-# another name, and what an interrupted run left is thrown away. Until then the server listens on another socket, in the
-# same directory that only the pod's own user may enter.
+# Makes the pod's cluster with its database and roles, once, or brings the one of an earlier version up to this one:
+# the empty file `podgate-2` in it says that this was done. A new cluster is whole when it is called `cluster`: it is
+# made under another name, and what an interrupted run left is thrown away. An old one is changed in place, by
+# statements that may run twice. Until then the server listens on another socket, in the same directory that only the
+# pod's own user may enter.
 set -eu
 cluster=$POD_DATA/cluster
 new=$POD_DATA/cluster.new
-if [ -e "$cluster" ]; then exit 0; fi
+if [ -e "$cluster/podgate-2" ]; then exit 0; fi
 
-rm -rf "$new"
-cp -R "$POD_CACHE" "$new"
-chmod -R go= "$new"
+if [ -e "$cluster" ]; then
+    made=$cluster
+    rm -f "$made/postmaster.pid" # no process of an earlier start is left when this runs
+else
+    made=$new
+    rm -rf "$new"
+    cp -R "$POD_CACHE" "$new"
+    chmod -R go= "$new"
+fi
 
-# A failing statement is never logged: it might hold a password. Durability comes at the end, all at once.
-"$POSTGRES_BIN/postgres" -D "$new" -c config_file="$POD_TEMPLATE/postgres.conf" \
+# A failing statement is never logged: it might hold a password. A new cluster's durability comes at the end, all at
+# once.
+set -- -D "$made" -c config_file="$POD_TEMPLATE/postgres.conf" \
     -c hba_file="$POD_TEMPLATE/postgres-prepare-hba.conf" -c ident_file="$POD_TEMPLATE/postgres-ident.conf" \
     -c unix_socket_directories="$POD_RUN" -p 1 \
-    -c log_min_messages=fatal -c log_min_error_statement=panic -c fsync=off &
+    -c log_min_messages=fatal -c log_min_error_statement=panic
+if [ "$made" = "$new" ]; then set -- "$@" -c fsync=off; fi
+"$POSTGRES_BIN/postgres" "$@" &
 server=$!
 trap 'kill -QUIT $server 2>/dev/null || true; wait $server || true' EXIT
 
@@ -27,39 +38,14 @@ until sql postgres </dev/null 2>/dev/null; do
     sleep 0.02
 done
 
-sql postgres <<'SQL'
-\getenv database POD_DATABASE
-\getenv owner SECRET_OWNER
-\getenv writer SECRET_WRITE
-\getenv reader SECRET_READ
-CREATE ROLE owner LOGIN PASSWORD :'owner';
-CREATE ROLE writer LOGIN PASSWORD :'writer';
-CREATE ROLE reader LOGIN PASSWORD :'reader';
-ALTER ROLE reader SET default_transaction_read_only = on;
-CREATE DATABASE :"database" OWNER owner;
-REVOKE ALL ON DATABASE :"database", postgres, template1 FROM PUBLIC;
-GRANT CONNECT, TEMPORARY ON DATABASE :"database" TO writer;
-GRANT CONNECT ON DATABASE :"database" TO reader;
-SQL
-
-# Not the roles pg_read_all_data and pg_write_all_data: they reach the system's catalogs too, password verifiers and all.
-sql "$POD_DATABASE" <<'SQL'
-ALTER SCHEMA public OWNER TO owner;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO writer, reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT USAGE ON SCHEMAS TO writer, reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO writer;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT SELECT ON TABLES TO reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO writer;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT SELECT ON SEQUENCES TO reader;
--- Large objects can be made without any privilege but these; a reader makes none.
-REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) TO owner, writer;
-SQL
+sql postgres <"$POD_TEMPLATE/postgres-roles.sql"
+if [ "$made" = "$new" ]; then sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-levels.sql"; fi
+sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-limits.sql"
 
 kill -INT $server
 wait $server
 trap - EXIT
-"$POSTGRES_BIN/initdb" --sync-only --pgdata="$new" >/dev/null
-mv "$new" "$cluster"
+: >"$made/podgate-2"
+"$POSTGRES_BIN/initdb" --sync-only --pgdata="$made" >/dev/null
+if [ "$made" = "$new" ]; then mv "$new" "$cluster"; fi
 sync "$POD_DATA"

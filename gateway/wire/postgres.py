@@ -5,7 +5,7 @@ Fields".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.wire.verdict import Malformed, More
 
@@ -33,7 +33,7 @@ class CancelRequest:
     """A wish to cancel what another connection does; it gets no answer."""
 
     process_id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
     size: int
 
 
@@ -55,6 +55,28 @@ def parse_startup(data: bytes | memoryview) -> Startup | CancelRequest | More:
     if len(data) < size:
         return More(size)
     return Startup(version, _parameters(bytes(data[_HEADER:size])), size)
+
+
+def startup_message(version: tuple[int, int], parameters: Mapping[str, str]) -> bytes:
+    """Make a StartupMessage that `parse_startup` reads back. Raises Malformed for what none can hold."""
+    pairs = [encoded(text) for pair in parameters.items() for text in pair]
+    if b"" in pairs[::2]:
+        raise Malformed("startup: parameter without a name")
+    body = (version[0] << 16 | version[1]).to_bytes(4, "big") + b"".join(text + b"\0" for text in pairs) + b"\0"
+    if 4 + len(body) > LARGEST_STARTUP:
+        raise Malformed(f"startup: packet of {4 + len(body)} bytes, expected {_HEADER} to {LARGEST_STARTUP}")
+    return (4 + len(body)).to_bytes(4, "big") + body
+
+
+def encoded(text: str) -> bytes:
+    """Give the bytes of a text that a zero byte can end; surrogate escapes are bytes again. Raises Malformed."""
+    try:
+        data = text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise Malformed("text: holds a character that UTF-8 does not have") from None
+    if b"\0" in data:
+        raise Malformed("text: holds a zero byte")
+    return data
 
 
 def error_response(sqlstate: str, message: str, hint: str = "", severity: str = "FATAL") -> bytes:

@@ -11,15 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from podgate.cli.client import LOCAL_ADDRESS, Client, Document, Refused, Target, is_local
+from podgate.cli.client import LOCAL_ADDRESS, Client, Document, Target, is_local
 from podgate.cli.connect import conninfo
 from podgate.cli.failure import Failure
 from podgate.cli.logins import write_private
 from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, talk
 from podgate.cli.sharing import web_address
 from router.credentials import InvalidCredential, check_person_name
-
-PLACEHOLDER = "POD_USER"
 
 app = typer.Typer(help="Client certificates, which prove to pods who you are.", no_args_is_help=True)
 
@@ -47,7 +45,7 @@ def issue(
     talk(f"{paths[0]} and {paths[1]} are good until {made['expires_at']}, or until you are signed out.")
     talk("An endpoint must ask for certificates: podgate pod access POD --client-certificates")
     pods = client.get("pods")["pods"]
-    for comment, command in usage(pods, _database_user(client, pods), target.ca, *paths):
+    for comment, command in usage(pods, user, target.ca, *paths):
         answer(f"# {comment}\n{command}")
 
 
@@ -59,9 +57,9 @@ def request_for(user: str, key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def usage(pods: list[Document], user: str, ca: Path, certificate: Path, key: Path) -> list[tuple[str, str]]:
-    """Give command lines for a web and a Postgres pod, as its `user`; placeholders stand in where there is none."""
+    """Give command lines for a web and a Postgres pod, as `user`; placeholders stand in where there is none."""
     web = _first(pods, "http") or {"host": "POD.DOMAIN", "port": 443}
-    database = _first(pods, "postgres") or {"host": "POD.DOMAIN", "port": 443, "pod": "POD", "owner": "its owner"}
+    database = _first(pods, "postgres") or {"host": "POD.DOMAIN", "port": 443, "database": "DATABASE"}
     host, port = web["host"], web["port"]
     resolve = ("--resolve", f"{host}:{port}:{LOCAL_ADDRESS}") if is_local(host) else ()
     curl = ("curl", "--cacert", str(ca), "--cert", str(certificate), "--key", str(key), *resolve, web_address(web))
@@ -70,36 +68,17 @@ def usage(pods: list[Document], user: str, ca: Path, certificate: Path, key: Pat
         "hostaddr": LOCAL_ADDRESS if is_local(database["host"]) else "",
         "port": str(database["port"]),
         "user": user,
-        "dbname": str(database["pod"]).replace("-", "_"),
+        "dbname": str(database.get("database") or ""),
         "sslmode": "verify-full",
         "sslrootcert": str(ca),
         "sslcert": str(certificate),
         "sslkey": str(key),
     }
-    asked = f"a Postgres pod; {user} is a user of its own, whose password psql asks for and {database['owner']} is told"
-    return [("a web pod", shlex.join(curl)), (asked, shlex.join(("psql", conninfo(facts))))]
+    return [("a web pod", shlex.join(curl)), ("a Postgres pod", shlex.join(("psql", conninfo(facts))))]
 
 
 def _first(pods: list[Document], protocol: str) -> Document | None:
-    found = (
-        {**each, "pod": pod["name"], "owner": pod["owner"]}
-        for pod in pods
-        for each in pod["endpoints"]
-        if each["protocol"] == protocol
-    )
-    return next(found, None)
-
-
-def _database_user(client: Client, pods: list[Document]) -> str:
-    """Name a user that the Postgres pod of `usage` has; to others than its owner a placeholder."""
-    database = _first(pods, "postgres")
-    if database is None:
-        return PLACEHOLDER
-    try:
-        known = client.get("pods", database["pod"]).get("credentials") or {}
-    except Refused:
-        return PLACEHOLDER
-    return next((str(each["user"]) for each in known.values()), PLACEHOLDER)
+    return next((each for pod in pods for each in pod["endpoints"] if each["protocol"] == protocol), None)
 
 
 def _file_name(user: object) -> str:

@@ -180,9 +180,9 @@ class Client:
         """Ask for something."""
         return self._call("GET", path, parameters, None, extra_time)
 
-    def post(self, *path: str, body: Mapping[str, object] | None = None) -> Document:
-        """Make or do something."""
-        return self._call("POST", path, {}, body, 0)
+    def post(self, *path: str, body: Mapping[str, object] | None = None, extra_time: float = 0) -> Document:
+        """Make or do something, which may take `extra_time` seconds longer than usual."""
+        return self._call("POST", path, {}, body, extra_time)
 
     def put(self, *path: str, body: Mapping[str, object] | None = None) -> Document:
         """See that something is as told."""

@@ -10,20 +10,21 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import typer
 
 from podgate.cli.client import LOCAL_ADDRESS, Client, Target, is_local
-from podgate.cli.endpoints import is_database, way_into_database
+from podgate.cli.endpoints import is_database, takes_token, way_into_database
 from podgate.cli.failure import Failure
 from podgate.cli.levels import Access
 from podgate.cli.output import Json, answer, answer_json, talk
 from podgate.cli.pods import find, wait_until
 
+BEGINS_TOKEN = "pgt_"  # noqa: S105  # an API token; admin.token is none
 START_PATIENCE = 60.0  # seconds that a pod on its way is waited for
 
 
@@ -44,7 +45,9 @@ class Opening:
 
 def connect(
     name: Annotated[str, typer.Argument(help="The pod's name.")],
-    role: Annotated[str, typer.Option("--as", help="Whose credentials to use: owner, write, read.")] = "owner",
+    role: Annotated[
+        str, typer.Option("--as", help="Whose credentials to use where it takes no token: owner, write, read.")
+    ] = "owner",
     print_: Annotated[bool, typer.Option("--print", help="Print the command line instead, with its password.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +55,8 @@ def connect(
     target = Target.from_environment()
     client = Client(target)
     pod = find(client, name)
-    opening = opening_of(pod, role, target.ca)
+    by_token = takes_token(_endpoint(pod))
+    opening = opening_of(pod, role, target.ca, str(client.get("me")["user"]) if by_token else "")
     if as_json:
         secrets = dict(opening.secrets)
         answer_json({"uri": opening.uri, "arguments": opening.arguments, "env": secrets, "shell": opening.shell})
@@ -63,7 +67,9 @@ def connect(
         answer(opening.shell)
     else:
         _see_routed(client, pod)
-        if is_database(_endpoint(pod)):
+        if by_token and (token := target.token()).startswith(BEGINS_TOKEN):
+            opening = replace(opening, secrets={"PGPASSWORD": os.environ.get("PGPASSWORD", token)})
+        elif is_database(_endpoint(pod)):
             _tell_what_it_takes(pod, opening)
         raise typer.Exit(_browse(opening) if _protocol(pod) == "http" else execute(opening))
 
@@ -73,7 +79,12 @@ def _tell_what_it_takes(pod: Mapping[str, Any], opening: Opening) -> None:
     endpoint = _endpoint(pod)
     if endpoint["access"] == Access.PUBLIC:
         return
-    if is_database(endpoint):
+    if takes_token(endpoint):
+        talk(
+            f"{pod['name']} asks for {endpoint['access']}; the password is an API token (podgate token create psql), "
+            "which psql takes from PGPASSWORD or ~/.pgpass, or asks for"
+        )
+    elif is_database(endpoint):
         talk(way_into_database(pod["name"], endpoint))
     elif endpoint["protocol"] == "http":
         talk(
@@ -113,12 +124,32 @@ def execute(opening: Opening) -> int:
     return code if code >= 0 else 128 - code
 
 
-def opening_of(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
-    """Decide how to open a pod as `role`, trusting the authority at `ca`. Raises Failure."""
+def opening_of(pod: Mapping[str, Any], role: str, ca: Path, user: str = "") -> Opening:
+    """Decide how to open a pod, as `user` where it takes tokens and as its own `role` elsewhere, trusting the authority
+    at `ca`. Raises Failure.
+    """
     make = {"postgres": _postgres, "bolt": _bolt, "http": _http, "tcp": _tcp}.get(_protocol(pod))
     if make is None:
         raise Failure(f"{pod['name']} speaks {_protocol(pod) or 'nothing'}, which this podgate cannot open; upgrade it")
-    return make(pod, role, ca)
+    return _by_token(pod, user, ca) if takes_token(_endpoint(pod)) else make(pod, role, ca)
+
+
+def _by_token(pod: Mapping[str, Any], user: str, ca: Path) -> Opening:
+    endpoint = _endpoint(pod)
+    host, port = _address(pod)
+    facts = {
+        "host": host,
+        "hostaddr": LOCAL_ADDRESS if is_local(host) else "",
+        "port": str(port),
+        "user": user,
+        "dbname": str(endpoint.get("database") or ""),
+        "sslmode": "verify-full",
+        "sslrootcert": str(ca),
+    }
+    uri = (pod.get("uris") or {}).get(
+        "postgres"
+    ) or f"postgresql://{quote(user)}@{host}:{port}/{quote(facts['dbname'])}"
+    return Opening((_psql(), conninfo(facts)), uri)
 
 
 def _postgres(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:

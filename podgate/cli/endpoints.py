@@ -43,6 +43,12 @@ def access(
     idle_timeout: Annotated[
         int | None, typer.Option(parser=duration, metavar="DURATION", help="Web: silence that ends a request.")
     ] = None,
+    most_connections: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Postgres: open at once; 0: no limit.")
+    ] = None,
+    most_connections_of_user: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Postgres: open at once of one user; 0: no limit.")
+    ] = None,
     host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Have it reached by these names too (administrators only).")
     ] = None,
@@ -62,7 +68,13 @@ def access(
         web["largest_body"] = largest_body or None
     if cors or no_cors:
         web["cors"] = cors or []
-    body: Document = {"access": level, "certificates": certificates, "web": web or None}
+    body: Document = {
+        "access": level,
+        "certificates": certificates,
+        "web": web or None,
+        "most_links": most_connections,
+        "most_links_of_user": most_connections_of_user,
+    }
     told = {name: value for name, value in body.items() if value is not None}
     if allow_ip or any_ip:
         told["ip_allow"] = allow_ip or []
@@ -95,13 +107,24 @@ def access_of(pod: Document) -> str:
 
 
 def is_database(endpoint: Document) -> bool:
-    """Tell whether an endpoint's clients have a user and a password, which are the pod's own and no token."""
+    """Tell whether an endpoint's clients have a user and a password."""
     return endpoint["protocol"] in ("postgres", "bolt")
 
 
+def takes_token(endpoint: Document) -> bool:
+    """Tell whether an endpoint takes the name of a user and an API token as the password."""
+    return bool(endpoint["protocol"] == "postgres" and endpoint["access"] != Access.PUBLIC)
+
+
 def way_into_database(pod: str, endpoint: Document) -> str:
-    """Say how one gets into a database that asks for a level: a token is not taken as its password yet."""
+    """Say how one gets into a database that asks for a level."""
     level = endpoint["access"]
+    if takes_token(endpoint):
+        certified = ", or their client certificate (podgate certificate issue)" if endpoint.get("certificates") else ""
+        return (
+            f"{pod} takes the user name of who holds {level}, with an API token as the password "
+            f"(podgate token create psql){certified}"
+        )
     if endpoint.get("certificates"):
         proof = f"the client certificate (podgate certificate issue) of who holds {level}"
         return f"{pod} takes {proof}, together with {OWN}; no token yet"
@@ -119,6 +142,8 @@ def rules_of(endpoint: Document) -> list[str]:
         ("also reached as {}", ", ".join(endpoint.get("hosts") or ())),
         ("only from {}", ", ".join(endpoint.get("ip_allow") or ())),
         ("asks for client certificates", endpoint.get("certificates")),
+        ("at most {} connections", endpoint.get("most_links")),
+        ("at most {} connections of one user", endpoint.get("most_links_of_user")),
         ("scripts of {}", ", ".join(web.get("cors") or ())),
         ("bodies of at most {} bytes", web.get("largest_body")),
         ("{:g} requests a second", web.get("rate")),

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -21,6 +22,7 @@ app = typer.Typer(help="Make, watch, start, stop and remove pods.", no_args_is_h
 app.command("access", epilog=EXIT_CODES)(endpoints.access)
 app.command("give", epilog=EXIT_CODES)(endpoints.give)
 
+ROTATION_PATIENCE = 60.0  # seconds: the controller waits for gateways and for the database
 GLANCE = 2.0  # seconds one waiting call is held open; between two, the spinner learns the phase
 TEMPLATES = ("postgres", "graph", "web")  # what a shell proposes; the controller knows what there is
 
@@ -248,12 +250,26 @@ def tell(pod: Document, as_json: bool) -> None:
         answer(f"  connect with: podgate connect {pod['name']}")
     elif databases := [each for each in pod["endpoints"] if not each["name"] and endpoints.is_database(each)]:
         talk(f"It asks for {access}. " + endpoints.way_into_database(pod["name"], databases[0]))
+        if endpoints.takes_token(databases[0]):
+            answer(f"  connect with: podgate connect {pod['name']}")
     elif access == Access.OWNER:
         cure = f"podgate pod access {pod['name']} read, then podgate share {pod['name']} --with USER"
         talk(f"Only its owner can connect; to let others in: {cure}")
     else:
         cure = f"podgate share {pod['name']} --with USER --level {access}"
         talk(f"Whoever holds {access} on it can connect; to let others in: {cure}")
+
+
+@app.command(epilog=EXIT_CODES)
+def rotate(name: Name, as_json: Json = False) -> None:
+    """Give a database's own users new passwords while it runs: nobody is thrown out, and no login fails."""
+    client = Client(Target.from_environment())
+    call = partial(client.post, "pods", name, "rotate", extra_time=ROTATION_PATIENCE)
+    pod = with_suggestion(client, name, call)
+    if as_json:
+        answer_json(pod)
+    else:
+        talk(f"{name} has new passwords; see: podgate pod show {name}")
 
 
 def _ask_for(name: str, action: str, until: str, timeout: float, as_json: bool) -> None:

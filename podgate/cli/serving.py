@@ -30,6 +30,15 @@ Certificate = Annotated[
     Path | None, typer.Option("--certificate", help="PEM, the leaf first. [default: signed by the local authority]")
 ]
 Key = Annotated[Path | None, typer.Option("--key", help="PEM, not readable by others.")]
+Replica = Annotated[int, typer.Option("--replica", min=0, max=63, help="Which of several gateways this is.")]
+Peer = Annotated[list[str] | None, typer.Option("--peer", help="HOST:PORT of another replica's --peer-listen.")]
+PeerListen = Annotated[str | None, typer.Option("--peer-listen", help="HOST:PORT where the other replicas find this.")]
+PeerCertificate = Annotated[
+    Path | None,
+    typer.Option("--peer-certificate", help="PEM, with URI:podgate:gateway. [default: of the home's authority]"),
+]
+PeerKey = Annotated[Path | None, typer.Option("--peer-key", help="PEM, not readable by others.")]
+PeerCa = Annotated[Path | None, typer.Option("--peer-ca", help="PEM: the authority of the others' certificates.")]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -66,6 +75,12 @@ def gateway(
     certificate: Certificate = None,
     key: Key = None,
     console_host: ConsoleHost = "",
+    replica: Replica = 0,
+    peer: Peer = None,
+    peer_listen: PeerListen = None,
+    peer_certificate: PeerCertificate = None,
+    peer_key: PeerKey = None,
+    peer_ca: PeerCa = None,
 ) -> None:
     """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
     from podgate import serving
@@ -73,7 +88,8 @@ def gateway(
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host
     )
-    serving.gateway(place, routes)
+    among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
+    serving.gateway(place, routes, among)
 
 
 def controller(

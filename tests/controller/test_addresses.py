@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from controller.addresses import credentials_of, uris_of
-from controller.model import Pod
+from controller.model import EndpointSettings, Pod
 from controller.settings import Settings
 from controller.templates import Credential, Template, TemplateEndpoint
 from router.access import AccessLevel
 
 SETTINGS = Settings(Path("/home"), "pods.example.org", "0.0.0.0", 8443, Path("/ca.pem"))
-POD = Pod(1, "my-pod-1", "my-pod", "t", AccessLevel.OWNER, 0.0, secrets={"owner": "s&cret/", "read": "r"})
+POD = Pod(1, "my-pod-1", "my-pod", "t", AccessLevel.PUBLIC, 0.0, secrets={"owner": "s&cret/", "read": "r"})
 
 
 def template(*endpoints: TemplateEndpoint) -> Template:
@@ -38,7 +38,7 @@ def template(*endpoints: TemplateEndpoint) -> Template:
     ],
 )
 def test_the_uris_of_an_endpoint(endpoint: TemplateEndpoint, port: int, uris: dict[str, str]) -> None:
-    assert uris_of(POD, template(endpoint), replace(SETTINGS, public_port=port)) == uris
+    assert uris_of(POD, template(endpoint), replace(SETTINGS, public_port=port), "alice") == uris
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,18 @@ def test_the_uris_of_an_endpoint(endpoint: TemplateEndpoint, port: int, uris: di
 )
 def test_where_names_may_not_resolve_the_address_is_given(domain: str, listening: str, address: str | None) -> None:
     settings = replace(SETTINGS, domain=domain, public_host=listening)
-    uri = uris_of(POD, template(TemplateEndpoint("postgres")), settings)["owner"]
+    uri = uris_of(POD, template(TemplateEndpoint("postgres")), settings, "alice")["owner"]
     assert uri.partition("&hostaddr=")[2] == (address or "")
 
 
+@pytest.mark.parametrize("level", [level for level in AccessLevel if level is not AccessLevel.PUBLIC])
+def test_a_database_that_is_not_public_is_entered_under_ones_own_name(level: AccessLevel) -> None:
+    closed = replace(POD, endpoints={"": EndpointSettings(level)})
+    assert uris_of(closed, template(TemplateEndpoint("postgres")), SETTINGS, "alice") == {
+        "postgres": "postgresql://alice@my-pod.pods.example.org:8443/my_pod?sslmode=verify-full&sslrootcert=/ca.pem"
+    }
+
+
 def test_a_template_that_is_no_more_leaves_nothing_to_tell() -> None:
-    assert uris_of(POD, None, SETTINGS) == {}
+    assert uris_of(POD, None, SETTINGS, "alice") == {}
     assert credentials_of(POD, None) == {}

@@ -7,8 +7,9 @@ import pytest
 from controller.model import EndpointSettings, Link, Phase, Pod, Status, Want
 from controller.publish import api_route, console_route, difference, routes_of
 from controller.runtimes import Observed, Stage
-from controller.templates import TemplateEndpoint
+from controller.templates import Credential, Template, TemplateEndpoint
 from router.access import AccessLevel
+from router.database import NO_DATABASE, Database, Login
 from router.model import (
     Protocol,
     Route,
@@ -20,12 +21,25 @@ from router.model import (
     parse_route,
 )
 
-ENDPOINTS = (TemplateEndpoint("postgres"), TemplateEndpoint("http", "metrics"))
+TEMPLATE = Template(
+    "db",
+    "",
+    "",
+    database_name="{pod}",
+    keeper="keeper",
+    endpoints=(TemplateEndpoint("postgres"), TemplateEndpoint("http", "metrics")),
+    credentials=(Credential("owner", "owner"), Credential("read", "reader")),
+)
+FIRST = replace(TEMPLATE, endpoints=TEMPLATE.endpoints[:1])
+SECRETS = {"owner": "o-secret", "read": "r-secret", "keeper": "k-secret"}
+DATABASE = Database(
+    "db", {AccessLevel.OWNER: (Login("owner", "o-secret"),), AccessLevel.READ: (Login("reader", "r-secret"),)}
+)
 READY = Observed(Stage.READY, 1, 0.0, {"": "unix:/pods/db/run/.s.PGSQL.5432", "metrics": "127.0.0.1:9187"})
 
 
 def pod(phase: Phase, want: Want = Want.ON, message: str = "") -> Pod:
-    return Pod(1, "db-1", "db", "db", AccessLevel.READ, 0.0, want, status=Status(phase, message))
+    return Pod(1, "db-1", "db", "db", AccessLevel.READ, 0.0, want, status=Status(phase, message), secrets=SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +55,13 @@ def pod(phase: Phase, want: Want = Want.ON, message: str = "") -> Pod:
     ],
 )
 def test_the_state_of_a_route(want: Want, phase: Phase, state: RouteState) -> None:
-    routes = routes_of(pod(phase, want), READY, ENDPOINTS, "pods.localhost")
+    routes = routes_of(pod(phase, want), READY, TEMPLATE, "pods.localhost")
     assert {route.state for route in routes} == {state}
     assert all(bool(route.upstreams) == (state is RouteState.AVAILABLE) for route in routes)
 
 
 def test_each_endpoint_has_its_host_protocol_upstream_and_the_access_of_the_pod() -> None:
-    database, metrics = routes_of(pod(Phase.AVAILABLE), READY, ENDPOINTS, "pods.localhost")
+    database, metrics = routes_of(pod(Phase.AVAILABLE), READY, TEMPLATE, "pods.localhost")
     socket = UnixAddress("/pods/db/run/.s.PGSQL.5432")
     assert database == Route(
         "db.pods.localhost",
@@ -56,6 +70,7 @@ def test_each_endpoint_has_its_host_protocol_upstream_and_the_access_of_the_pod(
         AccessLevel.READ,
         pod="db-1",
         grants={"user:admin": AccessLevel.OWNER},
+        database=DATABASE,
     )
     assert (metrics.host, metrics.protocol) == ("db--metrics.pods.localhost", Protocol.HTTP)
     assert metrics.upstreams == (TcpAddress("127.0.0.1", 9187),)
@@ -63,15 +78,15 @@ def test_each_endpoint_has_its_host_protocol_upstream_and_the_access_of_the_pod(
 
 def test_an_unusable_address_fails_its_endpoint_alone() -> None:
     seen = Observed(Stage.READY, 1, 0.0, {"": "127.0.0.1:5432", "metrics": "nowhere"})
-    database, metrics = routes_of(pod(Phase.AVAILABLE), seen, ENDPOINTS, "pods.localhost")
+    database, metrics = routes_of(pod(Phase.AVAILABLE), seen, TEMPLATE, "pods.localhost")
     assert (database.state, metrics.state) == (RouteState.AVAILABLE, RouteState.FAILED)
-    (unseen,) = routes_of(pod(Phase.AVAILABLE), None, ENDPOINTS[:1], "pods.localhost")
+    (unseen,) = routes_of(pod(Phase.AVAILABLE), None, FIRST, "pods.localhost")
     assert unseen.state is RouteState.FAILED
 
 
 @pytest.mark.parametrize("phase", Phase)
 def test_strangers_read_nothing_of_what_the_runtime_tells(phase: Phase) -> None:
-    (route,) = routes_of(pod(phase, message="exit status 1: password=hunter2"), READY, ENDPOINTS[:1], "pods.localhost")
+    (route,) = routes_of(pod(phase, message="exit status 1: password=hunter2"), READY, FIRST, "pods.localhost")
     assert "hunter2" not in route.message
     assert parse_route(route.to_document()) == route
 
@@ -100,7 +115,7 @@ def test_a_route_says_who_holds_what_and_how_its_endpoint_is_used() -> None:
         links=(link,),
         endpoints={"metrics": metrics},
     )
-    first, second = routes_of(shared, READY, ENDPOINTS, "pods.localhost")
+    first, second = routes_of(shared, READY, TEMPLATE, "pods.localhost")
     assert first.grants == second.grants
     assert first.grants == {
         "user:alice": AccessLevel.OWNER,  # whatever else is stored: an owner owns
@@ -117,3 +132,38 @@ def test_the_console_has_a_route_outside_the_pods_domain() -> None:
     route = console_route("/home/run/console.sock", "podgate.localhost")
     upstream = UnixAddress("/home/run/console.sock")
     assert route == Route("podgate.localhost", Protocol.HTTP, (upstream,), AccessLevel.PUBLIC, own=True)
+
+
+def test_a_database_that_is_public_is_reached_without_our_logins() -> None:
+    public = replace(pod(Phase.AVAILABLE), endpoints={"": EndpointSettings(AccessLevel.PUBLIC, most_links=5)})
+    database, metrics = routes_of(public, READY, TEMPLATE, "pods.localhost")
+    assert database.database == Database("db", {}, most_links=5)
+    assert metrics.database == NO_DATABASE
+
+
+def test_a_route_says_how_many_connections_its_endpoint_takes() -> None:
+    limited = replace(pod(Phase.AVAILABLE), endpoints={"": EndpointSettings(most_links=5, most_links_of_user=2)})
+    (route,) = routes_of(limited, READY, FIRST, "pods.localhost")
+    assert route.database == replace(DATABASE, most_links=5, most_links_of_user=2)
+    assert parse_route(route.to_document()) == route
+
+
+def test_while_passwords_rotate_both_are_tried_and_the_keeper_is_nobodys_business() -> None:
+    rotating = replace(pod(Phase.AVAILABLE), pending={"read": "new-secret"})
+    (route,) = routes_of(rotating, READY, FIRST, "pods.localhost")
+    assert route.database.logins == {
+        AccessLevel.OWNER: (Login("owner", "o-secret"),),
+        AccessLevel.READ: (Login("reader", "r-secret"), Login("reader", "new-secret")),
+    }
+    assert "k-secret" not in str(route.to_document())
+
+
+def test_no_text_holds_a_password() -> None:
+    rotating = replace(pod(Phase.AVAILABLE), pending={"read": "new-secret"})
+    assert "secret" not in f"{rotating!r}{routes_of(rotating, READY, TEMPLATE, 'pods.localhost')!r}"
+
+
+def test_a_pod_that_lacks_a_secret_has_no_login_for_it() -> None:
+    (route,) = routes_of(replace(pod(Phase.AVAILABLE), secrets={}), READY, FIRST, "pods.localhost")
+    assert route.database == Database("db")
+    assert routes_of(pod(Phase.AVAILABLE), READY, None, "pods.localhost") == ()

@@ -66,6 +66,24 @@ def test_only_its_owner_may_read_the_file(path: Path) -> None:
         assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
 
 
+def test_secrets_are_there_in_the_next_life(path: Path) -> None:
+    with Store(path) as store:
+        pod, other = store.create(new_pod(), CREATED), store.create(new_pod("other"), CREATED)
+        assert pod.pending == {}
+        rotating = replace(pod, secrets={"owner": "a", "keeper": "k"}, pending={"owner": "b"})
+        store.set_secrets(rotating, [Event(2.0, "rotate", "")], [Entry(2.0, "alice", "rotate pod", pod.key)])
+    with Store(path) as store:
+        assert store.pods() == [rotating, other]
+        assert [event.kind for event in store.events(pod)] == ["created", "rotate"]
+        store.change(replace(pod, want=Want.OFF), Event(3.0, "stop", ""))
+        store.save_status(replace(pod, want=Want.OFF, status=Status(Phase.STOPPED)), [])
+        assert (store.pods()[0].secrets, store.pods()[0].pending) == (rotating.secrets, rotating.pending)
+        store.forget(pod)
+        store.set_secrets(rotating, [CREATED])
+        assert store.pods() == [other]
+        assert [entry.who for entry in store.entries(Question(10))] == ["alice"]
+
+
 def test_a_name_is_taken_until_the_pod_is_forgotten(path: Path) -> None:
     with Store(path) as store:
         first = store.create(new_pod(), CREATED)
@@ -156,7 +174,7 @@ def test_what_a_pod_gives_and_how_it_is_used_is_there_in_the_next_life_and_goes_
     link = Link("l1", AccessLevel.READ, "h", "", 1.0, "alice", 2.0, 3)
     rules = WebRules(("*",), 10, 1.5, 2, 3.0)
     endpoint = EndpointSettings(
-        AccessLevel.PUBLIC, (parse_network("10.0.0.0/8"), parse_network("2001:db8::/32")), True, rules
+        AccessLevel.PUBLIC, (parse_network("10.0.0.0/8"), parse_network("2001:db8::/32")), True, rules, (), 20, 5
     )
     shared = replace(new_pod(), owner="alice", grants={"everyone": AccessLevel.READ}, endpoints={"": endpoint})
     with Store(path) as store:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from tests.fuzz.invariants import check_request, check_response
+from tests.fuzz.mutation import cuts_of, mutated
 from tests.gateway.wire.corpus.responses import RESPONSES
 from tests.gateway.wire.hostile import CASES
 from tests.gateway.wire.prefixes import recorded
@@ -49,38 +50,11 @@ PIECES = (
 )
 
 
-def mutated(chance: random.Random, seeds: tuple[bytes, ...]) -> bytes:
-    """Make another one of a seed by a few cuts, insertions, repetitions and exchanges with other seeds."""
-    data = bytearray(chance.choice(seeds))
-    for _ in range(chance.choice((1, 1, 1, 2, 3, 5))):
-        at = chance.randint(0, len(data))
-        end = min(len(data), at + chance.choice((0, 1, 1, 2, 4, 16, 200)))
-        match chance.randrange(6):
-            case 0:
-                data[at:end] = b""
-            case 1 | 2:
-                data[at:at] = chance.choice(PIECES)
-            case 3:
-                data[at:end] = chance.choice(PIECES)
-            case 4:
-                data[at:at] = data[at:end]
-            case _:
-                other = chance.choice(seeds)
-                begin = chance.randint(0, len(other))
-                data[at:end] = other[begin : begin + 60]
-    return bytes(data)
-
-
-def cuts_of(chance: random.Random, data: bytes) -> list[int]:
-    """Choose places to cut `data` at."""
-    return [chance.randint(0, len(data)) for _ in range(6)]
-
-
 def run(chance: random.Random, goes_on: Callable[[], bool]) -> int:
     """Check one mutation after the other while it goes on; give their number. Raises what a check raises."""
     count = 0
     while goes_on():
-        request, answer = mutated(chance, REQUESTS), mutated(chance, ANSWERS)
+        request, answer = mutated(chance, REQUESTS, PIECES), mutated(chance, ANSWERS, PIECES)
         try:
             check_request(request, cuts_of(chance, request))
             check_response(answer, cuts_of(chance, answer), chance.choice(METHODS))

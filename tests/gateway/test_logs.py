@@ -53,6 +53,11 @@ def test_a_line_that_cannot_be_made_does_not_end_the_log(pipe: tuple[int, int]) 
     assert second == "the next"
 
 
+def test_what_strangers_say_stays_on_its_line() -> None:
+    formatter = SecondsFormatter("%(message)s")
+    assert formatter.format(line("%s: refused", "a\nb\x1b[2Jc\udcff é")) == r"a\nb\x1b[2Jc\udcff é: refused"
+
+
 @pytest.mark.parametrize("args", [("a pod", 7), ({"name": "a pod", "number": 7},)], ids=["in order", "by name"])
 def test_a_lean_record_prints_what_loggings_own_prints(args: tuple[object, ...]) -> None:
     text = "%(name)s has %(number)d" if len(args) == 1 else "%s has %d"

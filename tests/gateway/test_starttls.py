@@ -71,7 +71,7 @@ def test_silence_is_cut_when_the_budget_is_used_up(gateway: Running, said: bytes
 
 def test_a_hello_in_two_records_after_the_ssl_request_is_read(gateway: Running, ca: trustme.CA) -> None:
     with upstream(echo) as server:
-        gateway.route(HOST, "postgres", server.address)
+        gateway.route(HOST, "tcp", server.address)
         connection = plain_to(gateway.port)
         connection.sendall(SSL_REQUEST)
         assert connection.recv(1) == b"S"
@@ -116,7 +116,7 @@ def test_psql_without_tls_shows_what_to_do(gateway: Running, ca_file: Path) -> N
 
 def test_gss_encryption_is_declined_and_tls_goes_on(gateway: Running, ca: trustme.CA) -> None:
     with upstream(echo) as server:
-        gateway.route(HOST, "postgres", server.address)
+        gateway.route(HOST, "tcp", server.address)
         client = tls_to(gateway.port, trusting(ca), HOST, before=(GSS_REQUEST, SSL_REQUEST))
         client.send(b"inside")
         assert client.receive(6) == b"inside"
@@ -126,7 +126,7 @@ def test_gss_encryption_is_declined_and_tls_goes_on(gateway: Running, ca: trustm
 @pytest.mark.parametrize("before", [(), (SSL_REQUEST,)], ids=["direct", "starttls"])
 def test_a_hello_that_comes_byte_by_byte_is_read(leaf: Leaf, ca: trustme.CA, before: tuple[bytes, ...]) -> None:
     with running([leaf]) as gateway, upstream(echo) as server:
-        gateway.route(HOST, "postgres", server.address)
+        gateway.route(HOST, "tcp", server.address)
         connection = plain_to(gateway.port)
         for request in before:
             for byte in request:

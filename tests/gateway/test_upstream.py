@@ -33,7 +33,7 @@ def listener(run: Path) -> Iterator[socket.socket]:
 
 
 def test_a_socket_is_reached(run: Path, listener: socket.socket) -> None:
-    with drive(dial(route_to(run / "real"), 5)) as upstream:
+    with drive(dial(route_to(run / "real"), 5)).socket as upstream:
         upstream.send(b"hello")
         with listener.accept()[0] as accepted:
             assert accepted.recv(16) == b"hello"

@@ -1,10 +1,12 @@
 """Routes for tests: a short way to write one, and hypothesis strategies for all of them."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 from hypothesis import strategies as st
 
 from router.access import AccessLevel
+from router.database import MOST_LINKS, Database, Login
 from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress, WebRules
 
 
@@ -25,7 +27,21 @@ tcp_addresses = st.builds(
 )
 socket_paths = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).map("/".__add__)
 addresses = st.one_of(tcp_addresses, socket_paths.map(UnixAddress))
-routes = st.builds(
+printable = st.text(st.characters(codec="utf-8"), max_size=20).filter(str.isprintable)
+logins = st.builds(Login, printable.filter(bool), printable.filter(bool))
+counts = st.integers(0, MOST_LINKS)
+databases = st.builds(
+    Database,
+    printable,
+    st.dictionaries(
+        st.sampled_from([level for level in AccessLevel if level is not AccessLevel.PUBLIC]),
+        st.lists(logins, min_size=1, max_size=2).map(tuple),
+        max_size=2,
+    ),
+    counts,
+    counts,
+)
+any_routes = st.builds(
     Route,
     patterns,
     st.sampled_from(Protocol),
@@ -48,3 +64,5 @@ routes = st.builds(
         st.floats(0, 1e9),
     ),
 )
+database_protocols = st.sampled_from([Protocol.POSTGRES, Protocol.BOLT])
+routes = any_routes | st.builds(replace, any_routes, protocol=database_protocols, database=databases)

@@ -1,5 +1,6 @@
 """Admission: the full product of requirements and callers, what the API offers, and what is no level at all."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.access import LEAST, AccessLevel, Action, Decision, Principal, decide, level_of, may, may_grant
+from router.access import LEAST, AccessLevel, Action, Decision, Principal, decide, level_of, login_level, may, may_grant
 
 ALLOWED, UNIDENTIFIED, INSUFFICIENT = Decision.ALLOWED, Decision.UNIDENTIFIED, Decision.INSUFFICIENT
 PUBLIC, READ, WRITE, MANAGE, OWNER = AccessLevel
@@ -128,6 +129,40 @@ def test_a_higher_level_is_never_worth_less(required: AccessLevel, low: AccessLe
 
 def test_a_principal_is_called_by_its_name() -> None:
     assert (str(ALICE), str(LINK)) == ("alice", "link:l1")
+
+
+# ---- which login of a database
+
+# Who holds this gets the first of these that there is.
+GETS = {
+    None: (),
+    PUBLIC: (),
+    READ: (READ,),
+    WRITE: (WRITE, READ),
+    MANAGE: (MANAGE, OWNER, WRITE, READ),
+    OWNER: (OWNER, MANAGE, WRITE, READ),
+}
+SETS = [frozenset(some) for count in range(5) for some in itertools.combinations((READ, WRITE, MANAGE, OWNER), count)]
+
+
+@pytest.mark.parametrize("logins", SETS, ids=lambda some: "+".join(map(str, sorted(some))) or "none")
+@pytest.mark.parametrize("held", LEVELS)
+def test_every_level_meets_every_set_of_logins(held: AccessLevel | None, logins: frozenset[AccessLevel]) -> None:
+    wanted = next((level for level in GETS[held] if level in logins), None)
+    assert login_level(held, logins) is wanted
+    assert login_level(held, dict.fromkeys(logins, ())) is wanted
+    if wanted is not None and (held, wanted) != (MANAGE, OWNER):
+        assert held is not None
+        assert wanted <= held
+
+
+@pytest.mark.parametrize("held", [item for item in GARBAGE if item is not OWNER])
+def test_an_unknown_level_gets_no_login(held: object) -> None:
+    assert login_level(held, set(AccessLevel)) is None
+
+
+def test_a_login_for_the_public_is_nobodys() -> None:
+    assert [login_level(held, {PUBLIC}) for held in LEVELS] == [None] * len(LEVELS)
 
 
 # ---- what the API offers

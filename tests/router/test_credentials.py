@@ -1,6 +1,8 @@
 """Credentials: there and back, each bad field named, and no secret in any text."""
 
 import base64
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -8,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.tokens import verifier_of
 from router.access import AccessLevel
 from router.credentials import (
+    LEAST_ITERATIONS,
+    MOST_ITERATIONS,
     Credential,
     Credentials,
     Ended,
@@ -18,9 +23,11 @@ from router.credentials import (
     Key,
     Token,
     User,
+    Verifier,
     check_person_name,
     key_of_document,
     parse_credential,
+    parse_verifier,
     to_document,
 )
 from router.sealing import Session, seal, unseal
@@ -214,3 +221,56 @@ def test_a_change_makes_a_new_set_and_leaves_the_old() -> None:
     assert new != 5
     with pytest.raises(TypeError):
         hash(new)
+
+
+def test_the_tokens_of_a_user_are_found_by_the_user() -> None:
+    first, second = Token("k1", "01" * 32, "alice"), Token("k2", "02" * 32, "alice")
+    other = Token("k3", "03" * 32, "bob")
+    known = Credentials([first, other, second, User("carol")])
+    assert set(known.tokens_of("alice")) == {first, second}
+    assert (known.tokens_of("bob"), known.tokens_of("carol"), known.tokens_of("")) == ((other,), (), ())
+    assert known.changed([], ["token:k1"]).tokens_of("alice") == (second,)
+    assert known.changed([Token("k2", "02" * 32, "bob")], ["token:k1"]).tokens_of("alice") == ()
+    assert set(known.tokens_of("alice")) == {first, second}
+
+
+SALT, STORED, SERVER = (base64.b64encode(byte * 32).decode() for byte in (b"a", b"b", b"c"))
+
+
+def test_a_verifier_is_read() -> None:
+    read = parse_verifier(f"4096:{SALT}:{STORED}:{SERVER}")
+    assert read == Verifier(4096, b"a" * 32, b"b" * 32, b"c" * 32)
+    assert "bbb" not in repr(read)
+    assert "ccc" not in repr(read)
+    for iterations in (LEAST_ITERATIONS, MOST_ITERATIONS):
+        assert parse_verifier(f"{iterations}:YQ==:{STORED}:{SERVER}") == Verifier(
+            iterations, b"a", b"b" * 32, b"c" * 32
+        )
+
+
+def test_the_verifier_that_the_controller_makes_is_read() -> None:
+    made = parse_verifier(verifier_of("pgt_x", b"salt of alice"))
+    assert made is not None
+    client = hmac.digest(hashlib.pbkdf2_hmac("sha256", b"pgt_x", made.salt, made.iterations), b"Client Key", "sha256")
+    assert (made.salt, made.stored) == (b"salt of alice", hashlib.sha256(client).digest())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, 5, b"4096:a:b:c", "", ":::", "4096", f"4096:{SALT}:{STORED}", f"4096:{SALT}:{STORED}:{SERVER}:"),
+        *(f"{count}:{SALT}:{STORED}:{SERVER}" for count in ("", "0", "1", "4095", "-4096", "+4096", "04096", "4_096")),
+        *(f"{count}:{SALT}:{STORED}:{SERVER}" for count in ("10000001", "9" * 400, "٤٠٩٦", "4096 ", "4096.0", "x")),
+        *(f"4096:{SALT}:{STORED}:{bad}" for bad in ("", "YQ==", "!", SERVER[:-1], SERVER + "\n", "ä", SERVER * 2)),
+        *(f"4096:{SALT}:{bad}:{SERVER}" for bad in ("", "YQ==", "!", STORED[:-1])),
+        *(f"4096:{bad}:{STORED}:{SERVER}" for bad in ("", "!", "\ud800", "A" * 1024)),
+        "4096:salt:stored:server",
+    ],
+)
+def test_what_is_no_verifier_proves_nothing(text: object) -> None:
+    assert parse_verifier(text) is None
+
+
+@given(st.text())
+def test_any_text_is_a_verifier_or_none(text: str) -> None:
+    assert parse_verifier(text) is None

@@ -112,7 +112,7 @@ def test_what_is_no_address_is_refused_naming_the_field(text: object) -> None:
         ({"message": "a" * (LONGEST_MESSAGE + 1)}, "^message: expected a text of at most 500 characters"),
         (
             {"colour": [], "acces": "public"},
-            "^acces, colour: no such field; there are access, certificates, grants, host",
+            "^acces, colour: no such field; there are access, certificates, database, grants, host",
         ),
         ({"pod": 5}, "^pod: expected the key"),
         ({"pod": "a" * (LONGEST_POD_KEY + 1)}, "^pod: expected the key of a pod, of at most 64"),
@@ -223,6 +223,7 @@ def test_routes_are_hashable_with_their_grants() -> None:
             "ip_allow",
             "certificates",
             "web",
+            "database",
         ]
     ),
     st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner, min_size=1, max_size=2)),

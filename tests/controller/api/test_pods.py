@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from controller.runtimes import Stage
+from router.model import Route
 from tests.controller.api.conftest import Api
 
 
@@ -29,15 +30,17 @@ async def test_a_created_pod_tells_all_a_client_needs(api: Api) -> None:
     assert len(password) >= 24
     assert password != shown["credentials"]["read"]["password"]
     assert shown["credentials"]["read"]["user"] == "reader"
-    assert shown["uris"]["owner"] == (
-        f"postgresql://owner:{password}@my-db.pods.localhost:8443/my_db"
-        "?sslmode=verify-full&sslrootcert=/home%20of/ca.pem&hostaddr=127.0.0.1"
-    )
+    options = "?sslmode=verify-full&sslrootcert=/home%20of/ca.pem&hostaddr=127.0.0.1"
+    assert shown["uris"]["postgres"] == f"postgresql://admin@my-db.pods.localhost:8443/my_db{options}"
+    assert (await api.admin.patch("/v1/pods/my-db/endpoints/default", json={"access": "public"})).status_code == 200
+    public = (await api.admin.get("/v1/pods/my-db")).json()["uris"]
+    assert public["owner"] == f"postgresql://owner:{password}@my-db.pods.localhost:8443/my_db{options}"
     assert shown["uris"]["metrics:https"] == "https://my-db--metrics.pods.localhost:8443/"
     web: dict[str, object] = {"cors": [], "largest_body": None, "rate": 0.0, "burst": 0, "idle_timeout": 0.0}
     settings = {"port": 8443, "access": "owner", "ip_allow": [], "certificates": False, "web": web, "hosts": []}
+    settings |= {"most_links": 0, "most_links_of_user": 0}
     assert shown["endpoints"] == [
-        {"name": "", "host": "my-db.pods.localhost", "protocol": "postgres"} | settings,
+        {"name": "", "host": "my-db.pods.localhost", "protocol": "postgres", "database": "my_db"} | settings,
         {"name": "metrics", "host": "my-db--metrics.pods.localhost", "protocol": "http"} | settings,
     ]
     assert (shown["owner"], shown["want"], shown["key"]) == ("admin", "on", pod["key"])
@@ -50,6 +53,33 @@ async def test_a_list_tells_no_secrets(api: Api) -> None:
     (first, second) = (await api.admin.get("/v1/pods")).json()["pods"]
     assert [first["name"], second["name"]] == ["mydb", "page"]
     assert not {"credentials", "uris", "env", "secrets"} & (first.keys() | second.keys())
+
+
+async def test_passwords_are_told_to_the_owner_and_by_nothing_else(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    await api.create()
+    credentials = (await api.admin.get("/v1/pods/mydb")).json()["credentials"]
+    passwords = [each["password"] for each in credentials.values()]
+    token = await api.user("mara")
+    await api.share("user:mara", "manage")
+    answers = [
+        await api.admin.get("/v1/pods"),
+        await api.admin.get("/v1/pods/mydb/events"),
+        await api.admin.get("/v1/audit"),
+        await api.admin.get("/v1/status"),
+        await api.admin.patch("/v1/pods/mydb/endpoints/default", json={"most_links": 3}),
+        await api.admin.patch("/v1/pods/mydb/endpoints/default", json={"most_links": "x"}),
+        await api.admin.post("/v1/pods/mydb/rotate"),
+    ]
+    async with api.caller(token) as mara:
+        answers += [await mara.get("/v1/pods/mydb"), await mara.post("/v1/pods/mydb/restart")]
+    async with api.gateway_view() as view:
+        found = (await view.read()).table.find("mydb.pods.localhost")
+        assert isinstance(found, Route)
+        database = found.database
+        assert sorted(login.password for (login,) in database.logins.values()) == sorted(passwords)
+    for text in [*(answer.text for answer in answers), caplog.text, repr(database)]:
+        assert not any(password in text for password in passwords)
 
 
 async def test_a_name_is_free_again_when_the_pod_is_gone(api: Api) -> None:

@@ -75,7 +75,7 @@ async def test_tokens_and_users_come_and_go_at_the_gateways(api: Api) -> None:
 async def test_the_services_tokens_are_never_published(api: Api) -> None:
     async with api.lines("/v1/routes/stream?replica=one") as lines:
         snapshot = json.loads(await lines.next() or b"")
-    assert [record["kind"] for record in snapshot["credentials"]] == ["user", "key"]
+    assert [record["kind"] for record in snapshot["credentials"]] == ["user", "key", "key"]
 
 
 async def test_a_manager_gives_and_takes_below_their_own_level(api: Api) -> None:
@@ -164,6 +164,14 @@ async def test_a_pod_is_its_makers_with_endpoints_as_told(api: Api) -> None:
         await alice.patch("/v1/pods/mydb/endpoints/default", json={"ip_allow": []})
         database = route_of(await view.read())
         assert (database.ip_allow, database.certificates) == ((), True)
+        limits = {"most_links": 20, "most_links_of_user": 5}
+        told = (await alice.patch("/v1/pods/mydb/endpoints/default", json=limits)).json()
+        assert told | limits == told
+        found = route_of(await view.read()).database
+        assert (found.most_links, found.most_links_of_user, found.name) == (20, 5, "mydb")
+        await alice.patch("/v1/pods/mydb/endpoints/default", json={"most_links": 0})
+        found = route_of(await view.read()).database
+        assert (found.most_links, found.most_links_of_user) == (0, 5)
         assert (await alice.patch("/v1/pods/mydb/endpoints/none", json={})).status_code == 404
         assert (await alice.patch("/v1/pods/mydb/endpoints/default", json={"web": {"rate": 1}})).status_code == 422
 

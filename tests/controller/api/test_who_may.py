@@ -58,6 +58,7 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("POST", "/v1/pods/mydb/stop", None, MANAGERS, 202),
     ("POST", "/v1/pods/mydb/start", None, MANAGERS, 202),
     ("POST", "/v1/pods/mydb/restart", None, MANAGERS, 202),
+    ("POST", "/v1/pods/mydb/rotate", None, OWNERS, 409),  # its template has no keeper
     ("GET", "/v1/pods/mydb/grants", None, MANAGERS, 200),
     ("PUT", "/v1/pods/mydb/grants/group:lab", {"level": "write"}, MANAGERS, 200),
     ("PUT", "/v1/pods/mydb/grants/group:lab", {"level": "manage"}, OWNERS, 200),

@@ -17,6 +17,7 @@ from controller.control import Control
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.identity import By
+from controller.keeping import Keeping
 from controller.model import Phase, Pod, Status
 from controller.people import People
 from controller.pods import Pods
@@ -78,7 +79,7 @@ class Place:
         pod = self.control.pods.get(key)
         assert pod is not None
         seen = Observed(Stage.READY, 1, 0.0, {"": "127.0.0.1:9000", "metrics": "127.0.0.1:9001"}, "")
-        self.control.feed.put(key, routes_of(pod, seen, TEMPLATES[pod.template].endpoints, "pods.localhost"))
+        self.control.feed.put(key, routes_of(pod, seen, TEMPLATES[pod.template], "pods.localhost"))
 
     async def link(self, pod: Pod, **wanted: Any) -> str:
         wanted = {"expires_in": 3600.0, "uses": None, "password": "", **wanted}
@@ -129,10 +130,10 @@ async def placed(home: Path, environ: Mapping[str, str], **settings: Any) -> Asy
         known = Settings(home, "pods.localhost", "127.0.0.1", port, Path("/ca.pem"), **settings)
         changed, desk = Pulse(), Desk(store)
         pods, feed = Pods(desk, changed, clock.now), Feed(changed, clock.now)
-        people = People(desk, pods, feed, known, clock.now)
+        people, runtime = People(desk, pods, feed, known, clock.now), FakeRuntime()
         control = Control(
-            settings=known, pods=pods, people=people, feed=feed, runtime=FakeRuntime(), templates=TEMPLATES,
-            changed=changed, scopes={}, started_at=0.0,
+            settings=known, pods=pods, people=people, feed=feed, runtime=runtime, templates=TEMPLATES,
+            changed=changed, scopes={}, started_at=0.0, keeping=Keeping(pods, feed, runtime, TEMPLATES, changed),
         )  # fmt: skip
         await people.load()
         place = Place(control, create_console(control, environ, clock.now), clock)

@@ -18,6 +18,7 @@ from controller.templates import Parameter, Template, TemplateEndpoint, load_tem
 
 PATIENCE = 30.0  # seconds until a test gives up
 SECRETS = {"owner": "owner-" + "o" * 20, "write": "write-" + "w" * 20, "read": "read-" + "r" * 20}
+SECRETS["keeper"] = "keeper-" + "k" * 20
 
 # A pod that runs what its parameter says, ready at once or when it listens on $PORT.
 COMMAND = replace(

@@ -46,6 +46,12 @@ def test_credentials_by_level() -> None:
     assert levels == [("owner", "owner"), ("write", "writer"), ("read", "reader")]
 
 
+def test_a_keeper_has_a_secret_beside_those_of_the_levels() -> None:
+    assert load_templates()["postgres"].secrets == ("owner", "write", "read", "keeper")
+    assert load_templates()["graph"].secrets == ("owner",)
+    assert load_templates()["web"].secrets == ()
+
+
 def test_parameters_get_their_defaults() -> None:
     checked = load_templates()["postgres"].check_parameters({"max_connections": "50"})
     assert checked == {"max_connections": "50", "shared_buffers": "64MB"}

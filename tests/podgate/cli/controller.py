@@ -34,6 +34,7 @@ def pod(name: str, template: str = "postgres", protocol: str = "postgres", **cha
         "postgres": {"owner": {"user": "owner", "password": "o@ w"}, "read": {"user": "reader", "password": "r"}},
         "bolt": {"owner": {"user": "root", "password": "it's $HOME"}},
     }
+    endpoint = {"name": "", "host": host, "port": 8443, "protocol": protocol, "access": access, "database": name}
     return {
         "name": name,
         "key": f"{name}-1",
@@ -47,7 +48,7 @@ def pod(name: str, template: str = "postgres", protocol: str = "postgres", **cha
         "restarts": 0,
         "created_at": SINCE,
         "routed": True,
-        "endpoints": [{"name": "", "host": host, "port": 8443, "protocol": protocol, "access": access}],
+        "endpoints": [endpoint],
         "credentials": credentials.get(protocol, {}),
         "uris": uris[protocol],
         **changes,
@@ -112,6 +113,8 @@ class Controller:
         if told:
             return told.pop(0) if len(told) > 1 else told[0]
         url = urlsplit(call.split()[1])
+        if url.path == "/v1/me":
+            return 200, {"user": "alice"}
         return self._status() if url.path == "/v1/status" else self._of_pods(call.split()[0], url.path, body, url.query)
 
     def _status(self) -> Answer:

@@ -42,7 +42,7 @@ def test_a_certificate_is_issued_for_a_key_made_here(run: Run, out: Path, home: 
     assert "PRIVATE" not in outcome.out + outcome.err
     assert "good until" in outcome.err
     subprocess.run(["sh", "-n"], input=outcome.out, text=True, check=True)
-    for word in ("curl --cacert", "--cert", "psql", "sslcert=", "sslkey=", "user=POD_USER"):
+    for word in ("curl --cacert", "--cert", "psql", "sslcert=", "sslkey=", "user=alice"):
         assert word in outcome.out
 
 
@@ -58,8 +58,8 @@ def test_one_that_is_there_is_replaced(run: Run, out: Path) -> None:
 def test_the_commands_name_pods_there_are(run: Run, out: Path) -> None:
     run("pod", "create", "my-db", "--template", "db", "--no-wait")
     told = run("certificate", "issue", "--out", str(out)).out
-    assert "host=my-db.pods.localhost hostaddr=127.0.0.1 port=8443 user=owner dbname=my_db" in told
-    assert "# a Postgres pod; owner is a user of its own, whose password psql asks for and alice is told\n" in told
+    assert "host=my-db.pods.localhost hostaddr=127.0.0.1 port=8443 user=alice dbname=my_db" in told
+    assert "# a Postgres pod\n" in told
     assert "--resolve my-db--metrics.pods.localhost:8443:127.0.0.1 https://my-db--metrics.pods.localhost:8443/" in told
 
 

@@ -20,6 +20,7 @@ from podgate.cli.connect import opening_of
 from podgate.cli.failure import Failure
 from tests.podgate.cli.conftest import Run
 from tests.podgate.cli.controller import Controller, pod, problem
+from tests.podgate.cli.real import Real
 
 CA = Path("/home of/ca.pem")
 BOLT_HELLO = b"\x60\x60\xb0\x17"
@@ -68,7 +69,7 @@ def program(directory: Path, name: str) -> None:
 
 
 def test_postgres_is_opened_by_psql_with_everything_verified() -> None:
-    opening = opening_of(pod("mydb"), "owner", CA)
+    opening = opening_of(pod("mydb", access="public"), "owner", CA)
     conninfo = (
         "host=mydb.pods.localhost hostaddr=127.0.0.7 port=8443 user=owner dbname=mydb sslmode=verify-full "
         "sslrootcert='/home of/ca.pem'"
@@ -79,7 +80,7 @@ def test_postgres_is_opened_by_psql_with_everything_verified() -> None:
 
 
 def test_another_role_and_a_name_that_a_resolver_knows() -> None:
-    endpoint = {"name": "", "host": "mydb.example.org", "port": 443, "protocol": "postgres", "access": "owner"}
+    endpoint = {"name": "", "host": "mydb.example.org", "port": 443, "protocol": "postgres", "access": "public"}
     opening = opening_of(pod("mydb", endpoints=[endpoint]), "read", Path("/ca.pem"))
     conninfo = "host=mydb.example.org port=443 user=reader dbname=mydb sslmode=verify-full sslrootcert=/ca.pem"
     assert opening.arguments == ("psql", conninfo)
@@ -87,7 +88,7 @@ def test_another_role_and_a_name_that_a_resolver_knows() -> None:
 
 def test_the_default_endpoint_is_the_one_that_is_opened() -> None:
     other = {"name": "admin", "host": "mydb--admin.pods.localhost", "port": 1, "protocol": "http", "access": "owner"}
-    both = pod("mydb")
+    both = pod("mydb", access="public")
     both["endpoints"].insert(0, other)
     assert "host=mydb.pods.localhost" in opening_of(both, "owner", CA).arguments[1]
 
@@ -96,7 +97,7 @@ def test_the_default_endpoint_is_the_one_that_is_opened() -> None:
     ("path", "quoted"), [("/it's", r"'/it\'s'"), ("/back\\slash", r"'/back\\slash'"), ("/a=b", "/a=b")]
 )
 def test_libpq_values_are_quoted(path: str, quoted: str) -> None:
-    assert opening_of(pod("mydb"), "owner", Path(path)).arguments[1].endswith(f"sslrootcert={quoted}")
+    assert opening_of(pod("mydb", access="public"), "owner", Path(path)).arguments[1].endswith(f"sslrootcert={quoted}")
 
 
 def test_bolt_is_opened_by_our_own_prompt() -> None:
@@ -108,7 +109,7 @@ def test_bolt_is_opened_by_our_own_prompt() -> None:
 @pytest.mark.parametrize(
     ("found", "role", "sentence"),
     [
-        (pod("mydb"), "write", "mydb has no credentials for write; use --as owner or read"),
+        (pod("mydb", access="public"), "write", "mydb has no credentials for write; use --as owner or read"),
         (pod("mydb", endpoints=[]), "owner", "mydb has no endpoint to connect to; see: podgate pod show mydb"),
         (pod("x", protocol="http", endpoints=[{"name": "", "protocol": "smtp"}]), "owner", "x speaks smtp, which this"),
     ],
@@ -123,7 +124,7 @@ def test_the_client_is_run_and_its_exit_code_passed_on(
 ) -> None:
     program(tmp_path, "psql")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    controller.add(pod("mydb"))
+    controller.add(pod("mydb", access="public"))
     outcome = run("connect", "mydb", "--as", "read")
     assert outcome.code == 7
     password, conninfo = outcome.out.splitlines()
@@ -137,7 +138,7 @@ def test_the_printed_line_does_the_same_in_a_shell(
     program(tmp_path, "psql")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PODGATE_CA", "/it's $HOME/ca.pem")
-    controller.add(pod("mydb"))
+    controller.add(pod("mydb", access="public"))
     line = run("connect", "mydb", "--print").out
     assert line.count("\n") == 1
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
@@ -148,6 +149,48 @@ def test_the_printed_line_does_the_same_in_a_shell(
     assert found["env"] == {"PGPASSWORD": "o@ w"}
     assert found["arguments"] == ["psql", conninfo]
     assert found["shell"] == line.strip()
+
+
+def test_where_a_token_is_the_password_the_line_has_ones_own_name_and_no_password(
+    run: Run, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    controller.add(pod("mydb", access="write", credentials=None, uris=None, owner="bob"))
+    told = run("connect", "mydb", "--print")
+    assert told.out.startswith("psql 'host=mydb.pods.localhost hostaddr=127.0.0.1 port=8443 user=alice dbname=mydb ")
+    assert told.err == (
+        "mydb asks for write; the password is an API token (podgate token create psql), which psql takes from "
+        "PGPASSWORD or ~/.pgpass, or asks for\n"
+    )
+    found = run("connect", "mydb", "--json").json()
+    assert (found["env"], found["uri"]) == ({}, "postgresql://alice@mydb.pods.localhost:8443/mydb")
+    opened = run("connect", "mydb")  # by admin.token, which is no password: psql asks
+    assert (opened.code, opened.out.splitlines()[0]) == (7, "")
+    assert opened.err == told.err
+
+
+def test_ones_own_token_is_the_password_of_the_client_that_is_opened(
+    run: Run, real: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    run("user", "add", "alice", "--no-password", "--make-pods")
+    token = run("token", "create", "here", "--user", "alice", "--json").json()["token"]
+    monkeypatch.setenv("PODGATE_TOKEN", token)
+    run("pod", "create", "mydb", "--template", "db", "--no-wait")
+    found = run("pod", "show", "mydb", "--json").json()
+    opening = opening_of(found, "owner", CA, "alice")
+    assert "user=alice dbname=mydb" in opening.arguments[1]
+    assert opening.uri.startswith("postgresql://alice@mydb.pods.localhost:8443/mydb?sslmode=verify-full&")
+    assert token not in f"{opening.arguments} {opening.uri} {opening.shell}"
+    monkeypatch.setattr("podgate.cli.connect._see_routed", lambda *_: None)
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    password, conninfo = run("connect", "mydb").out.splitlines()
+    assert (password, token in conninfo) == (token, False)
+    monkeypatch.setenv("PGPASSWORD", "another")
+    assert run("connect", "mydb").out.splitlines()[0] == "another"
 
 
 def test_without_psql_the_pods_own_is_taken(
@@ -192,7 +235,7 @@ def test_a_pod_on_its_way_is_waited_for(
 ) -> None:
     program(tmp_path, "psql")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    controller.add(pod("mydb", phase="starting", routed=False))
+    controller.add(pod("mydb", phase="starting", routed=False, access="public"))
     controller.answers["GET /v1/pods/mydb/wait"] = [problem(504, "mydb is starting"), (200, pod("mydb"))]
     assert run("connect", "mydb").code == 7
     assert [call.partition("?")[0] for call, _ in controller.calls[1:]] == ["GET /v1/pods/mydb/wait"] * 2

@@ -75,9 +75,8 @@ def test_who_makes_a_pod_that_is_not_public_learns_who_can_connect(run: Run, con
     assert "podgate connect" not in owners.out + readers.out
     told = ("pod", "create", "mydb", "--template", "web", "--no-wait")
     assert run(*told).err == (
-        "It asks for owner. mydb takes no token yet: who holds owner gets in after podgate pod access mydb "
-        "--client-certificates, anybody after podgate pod access mydb public, both with the pod's own user and "
-        "password, which its owner is told\n"
+        "It asks for owner. mydb takes the user name of who holds owner, with an API token as the password (podgate "
+        "token create psql)\n"
     )
     everyones = run(*told, "--access", "public")
     assert (everyones.err, "podgate connect mydb" in everyones.out) == ("", True)

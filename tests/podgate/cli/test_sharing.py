@@ -47,13 +47,12 @@ def test_a_level_below_what_the_endpoint_asks_for_is_told(run: Run, site: Real) 
     told = run("share", "mydb", "--with", "alice").err
     own = "the pod's own user and password, which its owner is told"
     assert told.splitlines()[1] == (
-        "mydb takes no token yet: who holds read gets in after podgate pod access mydb --client-certificates, "
-        f"anybody after podgate pod access mydb public, both with {own}"
+        "mydb takes the user name of who holds read, with an API token as the password (podgate token create psql)"
     )
     assert run("pod", "access", "mydb", "--client-certificates").code == 0
     assert run("share", "mydb", "--with", "alice").err.splitlines()[1] == (
-        "mydb takes the client certificate (podgate certificate issue) of who holds read, "
-        f"together with {own}; no token yet"
+        "mydb takes the user name of who holds read, with an API token as the password (podgate token create psql), "
+        "or their client certificate (podgate certificate issue)"
     )
     assert run("pod", "access", "mydb", "public").code == 0
     assert f"anybody may connect to mydb.pods.localhost:8443 with {own}: it is public\n" in (
@@ -243,9 +242,33 @@ def test_who_may_not_see_credentials_sees_the_pod(run: Run, site: Real, monkeypa
     assert (outcome.code, outcome.out.splitlines()[1]) == (0, "  owned by admin")
     assert "postgresql://" not in outcome.out
     assert [pod["name"] for pod in run("pod", "list", "--json").json()["pods"]] == ["mydb"]
-    assert run("connect", "mydb", "--print").failed_with(
-        "only admin may see the credentials of mydb; ask admin for a user and password of it, for it takes no token yet"
-    )
+    line = run("connect", "mydb", "--print")
+    assert line.code == 0
+    assert "user=alice dbname=mydb" in line.out
+    assert "password" not in line.out
+
+
+def test_how_many_may_connect_is_set_and_shown(run: Run, site: Real) -> None:
+    limits = ("--most-connections", "20", "--most-connections-of-user", "5")
+    assert run("pod", "access", "mydb", *limits).code == 0
+    assert ", at most 20 connections, at most 5 connections of one user\n" in run("pod", "show", "mydb").out
+    assert run("pod", "access", "mydb", "--most-connections", "0").code == 0
+    assert ", access owner, at most 5 connections of one user\n" in run("pod", "show", "mydb").out
+    assert run("pod", "access", "mydb", "--most-connections", "-1").code == 2
+    failed = run("pod", "access", "site", "--most-connections", "1")
+    assert (failed.code, "this limit is for postgres, and the endpoint speaks http" in failed.err) == (1, True)
+
+
+def test_new_passwords_are_told_of_but_not_shown(run: Run, controller: Controller) -> None:
+    controller.add(pod("mydb"))
+    done = run("pod", "rotate", "mydb")
+    assert (done.code, done.out, done.err) == (0, "", "mydb has new passwords; see: podgate pod show mydb\n")
+    assert ("POST /v1/pods/mydb/rotate", None) in controller.calls
+
+
+def test_passwords_that_cannot_be_changed(run: Run, site: Real) -> None:
+    assert run("pod", "rotate", "mydb").failed_with("the passwords of this pod cannot be changed; make another pod")
+    assert run("pod", "rotate", "mybd").failed_with("there is no pod 'mybd'; did you mean mydb?")
 
 
 def test_the_audit_log_is_told(run: Run, site: Real) -> None:

@@ -1,0 +1,42 @@
+"""Failures: how often an address has shown wrong credentials of late. One for each worker.
+
+Tokens are beyond guessing; what is bounded is the work and the log lines of whoever tries.
+"""
+
+import ipaddress
+
+from gateway.web.pacing import Pacer
+
+BURST = 20  # wrong ones at once
+RATE = 0.2  # of them a second from then on
+IPV6_SITE = 64  # bits of an address of IPv6 that a site has; the rest it gives out itself (RFC 6177)
+
+
+class Failures:
+    """Wrong credentials by client address."""
+
+    def __init__(self) -> None:
+        self._pacer = Pacer()
+
+    def wait(self, address: str, now: float) -> float:
+        """Tell for how many seconds an address is not listened to; `now` is of a steady clock."""
+        return self._pacer.wait(_key(address), RATE, BURST - 1, now)
+
+    def count(self, address: str, now: float) -> None:
+        """Count one."""
+        self._pacer.take(_key(address), RATE, BURST - 1, now)
+
+
+def site_of(address: str) -> str:
+    """Give what stands for all addresses of one client: one of IPv4 itself, of IPv6 its network."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(ipaddress.IPv6Network((parsed, IPV6_SITE), strict=False))
+
+
+def _key(address: str) -> tuple[str, str]:
+    return ("", site_of(address))

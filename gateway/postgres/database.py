@@ -1,0 +1,214 @@
+"""The database's side of an opening: the gateway logs in there for a client, or passes the client's own login on.
+
+Logging in alternates strictly: the server goes on until it asks something, and then waits for one answer. So either
+side is read only when it is its turn, and nothing is read from it that the relay would miss: what comes after the key
+for cancelling goes on as it is.
+
+Source: PostgreSQL, "Message Flow", "Start-up".
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gateway.errors import Reason, Refusal
+from gateway.postgres.client import read_message
+from gateway.postgres.scram import Denied, ScramClient
+from gateway.tls import TlsClient
+from gateway.waiting import readable, writable
+from gateway.wire import pgmessage
+from gateway.wire.pgmessage import Auth, CancelKey, Message
+from gateway.wire.verdict import Malformed, More
+from router.database import Login
+
+LARGEST_MESSAGE = 64 * 1024  # bytes of one message while somebody logs in: tickets of Kerberos may be that long
+MOST_MESSAGES = 1000  # from the server during one login: parameters and notices
+_CHUNK = 16 * 1024
+_ASKS = frozenset((Auth.CLEARTEXT, Auth.MD5, Auth.SASL, Auth.SASL_CONTINUE))  # the client is to answer
+_OPAQUE = frozenset((7, 8, 9))  # GSS and SSPI: nobody but the two can tell whose turn it is
+
+Rewrite = Callable[[CancelKey], CancelKey]
+
+
+def whole(message: Message) -> bytes:
+    """Give a message as it came."""
+    return pgmessage.message(message.kind, message.body)
+
+
+class NotTaken(Exception):
+    """A database does not take the gateway's own login; the text is for the log."""
+
+
+class Said(Exception):
+    """A database has refused in its own words, to be passed on."""
+
+    def __init__(self, words: bytes) -> None:
+        super().__init__("the database refused")
+        self.words = words
+
+
+class Server:
+    """A database that a connection was just opened to."""
+
+    def __init__(self, upstream: socket.socket, host: str, minor: int) -> None:
+        """`host` names it in refusals; `minor` is the version of protocol 3 that the client has asked for."""
+        self.minor = minor  # the version that is spoken
+        self._upstream = upstream
+        self._host = host
+        self._unread = b""
+        self._count = 0
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises Refusal."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._upstream.send(view) :]
+            except BlockingIOError:
+                await writable(self._upstream)
+            except OSError as error:
+                raise self.broke_off(error.strerror) from error
+
+    async def message(self) -> Message:
+        """Receive the next message. Raises Refusal."""
+        self._count += 1
+        if self._count > MOST_MESSAGES:
+            raise self.broke_off(f"more than {MOST_MESSAGES} messages at a login")
+        while True:
+            try:
+                message = pgmessage.parse_message(self._unread, LARGEST_MESSAGE)
+            except Malformed as error:
+                raise self.broke_off(str(error)) from error
+            if not isinstance(message, More):
+                self._unread = self._unread[message.size :]
+                return message
+            self._unread += await self._receive()
+
+    def negotiate(self, message: Message) -> None:
+        """Take note of the version that it speaks. Raises Malformed."""
+        self.minor = min(self.minor, pgmessage.negotiated_minor(message.body))
+
+    def rest(self) -> bytes:
+        """Take what was received beyond the last message."""
+        rest, self._unread = self._unread, b""
+        return rest
+
+    async def _receive(self) -> bytes:
+        while True:
+            try:
+                data = self._upstream.recv(_CHUNK)
+            except BlockingIOError:
+                await readable(self._upstream)
+            except OSError as error:
+                raise self.broke_off(error.strerror) from error
+            else:
+                if not data:
+                    raise self.broke_off("it ended the connection")
+                return data
+
+    def broke_off(self, why: str | None) -> Refusal:
+        """Refuse a client because of the database; `why` is for the log."""
+        return Refusal(
+            Reason.UNREACHABLE,
+            f"the database behind {self._host} broke off the login",
+            "Try again; if it stays so, look at its logs: podgate pod logs NAME",
+            for_log=why or "",
+        )
+
+
+@contextmanager
+def understood(server: Server) -> Iterator[None]:
+    """Blame a database for what it says that cannot be read. Raises Refusal."""
+    try:
+        yield
+    except Malformed as error:
+        raise server.broke_off(str(error)) from error
+
+
+async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
+    """Log in with a login of ours, by this startup message; give what the client is to be told before
+    AuthenticationOk. A database that asks for nothing (`trust`) is as good as one that does: who reaches it may use it.
+
+    Raises NotTaken, Said, Malformed and Refusal.
+    """
+    await server.send(startup)
+    scram: ScramClient | None = None
+    told = b""
+    while True:
+        message = await server.message()
+        if message.kind == b"E":
+            fields = pgmessage.parse_error(message.body)
+            if fields.sqlstate[:2] == "28":  # PostgreSQL, appendix A: invalid authorization
+                raise NotTaken(f"sqlstate {fields.sqlstate}")
+            raise Said(whole(message))
+        if message.kind == b"v":
+            server.negotiate(message)
+            told += whole(message)
+        elif message.kind == b"R":
+            kind, data = pgmessage.parse_authentication(message.body)
+            if kind == Auth.OK:
+                if scram is not None and not scram.done:
+                    raise NotTaken("it lets us in without having proved that it knows the password")
+                return told
+            try:
+                scram = await _answer(server, scram, login, kind, data)
+            except Denied as denied:
+                raise NotTaken(str(denied)) from denied
+
+
+async def _answer(server: Server, scram: ScramClient | None, login: Login, kind: int, data: bytes) -> ScramClient:
+    """Answer one question of a server that we log in to. Raises NotTaken, Denied and Refusal."""
+    if kind == Auth.SASL and scram is None:
+        scram = ScramClient(login.password, pgmessage.parse_offer(data))
+        await server.send(pgmessage.sasl_initial(scram.mechanism, scram.first()))
+    elif kind == Auth.SASL_CONTINUE and scram is not None:
+        await server.send(pgmessage.sasl_response(scram.final(data)))
+    elif kind == Auth.SASL_FINAL and scram is not None:
+        scram.verify(data)
+    else:
+        raise NotTaken(f"it asks for a login of kind {kind}, not by SCRAM")
+    return scram
+
+
+async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite: Rewrite) -> bytes:
+    """Pass a client's own login on, from its startup message on; give what the client is still to be sent.
+
+    Raises Said when the database refuses, Malformed and Refusal.
+    """
+    await server.send(startup)
+    down = b""
+    while True:
+        message = await server.message()
+        if message.kind == b"E":
+            raise Said(down + whole(message))
+        down += whole(message)
+        if message.kind == b"v":
+            server.negotiate(message)
+        if message.kind != b"R":
+            continue
+        kind, _ = pgmessage.parse_authentication(message.body)
+        if kind == Auth.OK:
+            return down + await settle(server, rewrite)
+        if kind in _OPAQUE:
+            return down + server.rest()
+        if kind in _ASKS:
+            await client.send(down)
+            down = b""
+            answer = await read_message(client, LARGEST_MESSAGE)
+            await server.send(whole(answer))
+
+
+async def settle(server: Server, rewrite: Rewrite) -> bytes:
+    """Give what the server tells a client that is let in, with the key for cancelling that is ours. Raises Said, if it
+    is not let in after all, Malformed and Refusal.
+    """
+    down = b""
+    while True:
+        message = await server.message()
+        if message.kind == b"E":
+            raise Said(down + whole(message))
+        if message.kind == b"K":
+            return down + pgmessage.backend_key(rewrite(pgmessage.parse_key(message.body))) + server.rest()
+        down += whole(message)
+        if message.kind == b"Z":
+            return down + server.rest()

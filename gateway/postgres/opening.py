@@ -1,0 +1,207 @@
+"""Postgres sessions from inside TLS to the relay.
+
+    startup     what the client asks for; a wish to cancel something ends here
+    find        its pod, where TLS did not tell
+    identify    who it is, unless everybody may come; or it is let through to the database's own login
+    judge       whether it may, and with which login of the database
+    enter       the database
+    relay       from here on nothing of it is looked at
+
+What the client is told at the end of its login, it is told at once, when everything is done: an error may take the
+place of it until then.
+"""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from gateway.errors import Answered, Reason, Refusal
+from gateway.link import Link
+from gateway.openssl import handle_of
+from gateway.postgres.client import misunderstood, read_startup
+from gateway.postgres.database import NotTaken, Said, Server, log_in, pass_login, settle, understood
+from gateway.postgres.identifying import Identified, Identifying, by_certificate
+from gateway.postgres.judging import Way, judge, session_parameters
+from gateway.postgres.naming import find_route, unknown
+from gateway.quota import Full, Limit
+from gateway.revocation import is_admitted
+from gateway.services import Services
+from gateway.tls import TlsClient
+from gateway.upstream import Dialled, closed_on_error, dial
+from gateway.web.judging import is_from_allowed_network, network_refusal
+from gateway.web.visit import Visit
+from gateway.wire import pgmessage
+from gateway.wire.pgmessage import Auth, CancelKey
+from gateway.wire.pgnaming import name_the_pod
+from gateway.wire.postgres import CancelRequest, Startup, startup_message
+from gateway.wire.verdict import Malformed
+from router.access import AccessLevel
+from router.model import Route
+
+LONG_KEYS = 2  # the minor version of protocol 3 from which on keys for cancelling may be long
+
+
+class DatabaseOpening:
+    """One Postgres client inside TLS."""
+
+    def __init__(self, services: Services, client: TlsClient, visit: Visit) -> None:
+        self._services = services
+        self._client = client
+        self._visit = visit
+        self._held = ExitStack()  # what is to be given back when the session ends
+
+    async def lead(self, route: Route | None) -> Link:
+        """Walk through the phases; `route` is None where TLS did not tell. Raises Refusal and Answered."""
+        with self._held:
+            try:
+                startup = await self._startup()
+                if route is None:
+                    route, startup = self._find(startup)
+                return await self._open(route, startup)
+            except Malformed as error:
+                raise misunderstood(error) from error
+            except Said as said:
+                await self._client.send(said.words)
+                raise Answered("the database refused") from said
+
+    async def _open(self, route: Route, startup: Startup) -> Link:
+        if not is_from_allowed_network(route, self._visit):
+            raise network_refusal(self._visit.host, self._visit.address)
+        who = await self._identify(route, startup)
+        route = self._renewed(route)
+        way = self._judge(route, startup, who)
+        if way.logins:
+            await self._count(route, who)
+            dialled, down = await self._log_in(route, startup, who, way)
+        else:
+            dialled, down = await self._pass_login(route, startup)
+        with closed_on_error(dialled.socket):
+            if not way.logins:
+                await self._count(route, who)
+            await self._client.send(down)
+            return self._link(route, dialled, who, way)
+
+    # ---- the phases
+
+    async def _startup(self) -> Startup:
+        startup = await read_startup(self._client)
+        if isinstance(startup, CancelRequest):
+            await self._services.sessions.cancel(startup, self._visit.address, self._visit.host or None)
+            raise Answered("cancel request")
+        return startup
+
+    def _find(self, startup: Startup) -> tuple[Route, Startup]:
+        named = name_the_pod(startup)
+        policy = self._services.engine.policy
+        route = find_route(named.pod, self._services.options.domain, policy.routes)
+        self._visit = replace(self._visit, host=route.host)
+        parameters = named.parameters
+        if parameters.get("database") == startup.parameters.get("user") != parameters.get("user"):
+            del parameters["database"]  # psql's own choice where nobody names one
+        return route, replace(startup, parameters=parameters)
+
+    async def _identify(self, route: Route, startup: Startup) -> Identified | None:
+        if route.access is AccessLevel.PUBLIC:
+            return None
+        engine, user = self._services.engine, startup.parameters.get("user", "")
+        proof = self._visit.certificate
+        if proof is not None:
+            return by_certificate(proof, user, engine.policy.credentials, engine.clock())
+        identifying = Identifying(self._client, engine.policy.credentials, self._services.failures, self._visit.address)
+        return await identifying.by_answer(user, engine.clock(), engine.steady())
+
+    def _renewed(self, route: Route) -> Route:
+        """Give the route as it is now: to tell who one is may have taken seconds. Raises Refusal."""
+        found = self._services.engine.policy.routes.find(self._visit.host)
+        if found is None or found.protocol is not route.protocol:
+            raise unknown(self._visit.host)
+        return found
+
+    def _judge(self, route: Route, startup: Startup, who: Identified | None) -> Way:
+        principal = who.principal if who is not None else None
+        trail = self._services.engine.trail
+        can_log_in = who is None or who.proof is self._visit.certificate
+        try:
+            way = judge(self._visit.host, route, principal, startup.parameters, can_log_in=can_log_in)
+        except Refusal as refusal:
+            trail.refused(self._visit, route, principal, refusal.message)
+            raise
+        trail.allowed(self._visit, route, principal)
+        return way
+
+    async def _count(self, route: Route, who: Identified | None) -> None:
+        """Take a place among the sessions that an endpoint may have."""
+        place = await self._services.quota.enter(route, who.principal.user if who is not None else "")
+        if isinstance(place, Full):
+            raise _full(self._visit.host, place)
+        self._held.callback(place)
+
+    async def _log_in(self, route: Route, startup: Startup, who: Identified | None, way: Way) -> tuple[Dialled, bytes]:
+        """Get into the database by a login of ours."""
+        failures: list[str] = []
+        principal, last_word = (who.principal, who.last_word) if who is not None else (None, b"")
+        for login in way.logins:
+            parameters = session_parameters(startup.parameters, login, principal, route.database.name)
+            dialled = await dial(route, self._services.options.connect_timeout)
+            with closed_on_error(dialled.socket):
+                server = Server(dialled.socket, self._visit.host, startup.version[1])
+                try:
+                    with understood(server):
+                        told = await log_in(server, login, startup_message(startup.version, parameters))
+                        down = await settle(server, partial(self._rewrite, server, dialled))
+                except NotTaken as error:
+                    failures.append(str(error))
+                    dialled.socket.close()
+                    continue
+                return dialled, last_word + told + pgmessage.authentication(Auth.OK) + down
+        raise Refusal(
+            Reason.LOGIN_REFUSED,
+            f"the database behind {self._visit.host} does not take the gateway's login for your level",
+            "Its owner can give it new ones: podgate pod rotate NAME",
+            for_log="; ".join(failures),
+        )
+
+    async def _pass_login(self, route: Route, startup: Startup) -> tuple[Dialled, bytes]:
+        """Have the client log in to the database by itself."""
+        dialled = await dial(route, self._services.options.connect_timeout)
+        with closed_on_error(dialled.socket):
+            server = Server(dialled.socket, self._visit.host, startup.version[1])
+            packet = startup_message(startup.version, startup.parameters)
+            with understood(server):
+                down = await pass_login(server, self._client, packet, partial(self._rewrite, server, dialled))
+            return dialled, down
+
+    def _rewrite(self, server: Server, dialled: Dialled, key: CancelKey) -> CancelKey:
+        """Give the key for cancelling that the client gets in place of the database's."""
+        is_long = server.minor >= LONG_KEYS
+        session = self._services.sessions.enter(self._visit.host, dialled.address, key, long=is_long)
+        self._held.callback(session.end)
+        return session.key
+
+    def _link(self, route: Route, dialled: Dialled, who: Identified | None, way: Way) -> Link:
+        """Make the link, if it would be let in by the policy that is in force now. Raises Refusal."""
+        engine = self._services.engine
+        proof = who.proof if who is not None else None
+        handle, first = handle_of(self._client.connection), self._client.unread
+        link = Link(
+            self._client.client, handle, dialled.socket, route, self._visit, first, proof=proof, least=way.least
+        )
+        if not is_admitted(link, engine.policy, engine.clock()):
+            raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")
+        self._client.unread = b""
+        link.ended = self._held.pop_all().close
+        return link
+
+
+def _full(host: str, full: Full) -> Refusal:
+    """Refuse because an endpoint has as many sessions as it may."""
+    if full.limit is Limit.UNKNOWN:
+        return Refusal(Reason.TOO_MANY, f"how many connections {host} has cannot be told at the moment", "Try again.")
+    message = f"{host} takes {full.most} connections, and so many are open"
+    if full.limit is Limit.USER:
+        message = f"{host} takes {full.most} connections of one user, and you have so many open"
+    return Refusal(
+        Reason.TOO_MANY,
+        message,
+        "Close one, or ask its owner: podgate pod access NAME LEVEL --most-connections N",
+    )

@@ -1,0 +1,340 @@
+"""The port on which replicas find each other: who is let in, and what is answered."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certs.authority import PEER_LIFETIME, Authority
+from certs.files import CertificateProblem
+from certs.leaf import Leaf
+from certs.peer import GATEWAY, is_gateway
+from gateway import peers as module
+from gateway.cancelling import Owner
+from gateway.identity import FileIdentity, Identity, LocalIdentity
+from gateway.peers import Others, Peers
+from gateway.wire.pgmessage import CancelKey, cancel_request
+from tests.peers import DEADLINE, Ending, TlsPeer, free_port, leaf_of, plain_to, read_to_end, tls_to, write_leaf
+
+KEY = CancelKey(Owner(1, 0, 1).to_number(), b"good")
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.open(tmp_path / "authority")
+
+
+@dataclass
+class Owning:
+    """Who owns one session."""
+
+    asked: list[CancelKey] = field(default_factory=list)
+
+    async def deliver(self, key: CancelKey) -> bool:
+        self.asked.append(key)
+        return key == KEY
+
+
+@asynccontextmanager
+async def serving(identity: Identity) -> AsyncIterator[tuple[Peers, Owning]]:
+    peers, owning = Peers(("127.0.0.1", 0), (), identity), Owning()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peers.serve, owning.deliver)
+        with trio.fail_after(DEADLINE):
+            yield peers, owning
+        nursery.cancel_scope.cancel()
+
+
+def asking(identity: Identity, *others: Peers) -> Others:
+    return Others(tuple(other.address for other in others), identity)
+
+
+def context(authority: Authority, leaf: Leaf | None, directory: Path) -> ssl.SSLContext:
+    made = ssl.create_default_context(cafile=str(authority.path))
+    made.check_hostname = False
+    if leaf is not None:
+        made.load_cert_chain(*write_leaf(leaf, directory))
+    return made
+
+
+def client_leaf(authority: Authority, user: str) -> Leaf:
+    """Make the client certificate of a user."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    chain = authority.sign_client(request.public_bytes(serialization.Encoding.PEM), user, 12)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Leaf.from_pem(chain, pem)
+
+
+def stranger(_authority: Authority) -> Leaf:
+    return leaf_of(trustme.CA(), "gateway.test")
+
+
+def talk(peer: TlsPeer, data: bytes) -> bytes:
+    """Send and hear what comes back; nothing, where TLS refuses."""
+    try:
+        peer.send(data)
+        return peer.receive_to_end()[0]
+    except (ssl.SSLError, OSError):
+        return b""
+    finally:
+        peer.close()
+
+
+async def test_a_peer_is_told_whether_the_key_was_right(authority: Authority) -> None:
+    identity = LocalIdentity(authority)
+    async with serving(identity) as (here, owning):
+        there = asking(identity, here)
+        assert await there.ask(KEY)
+        long = CancelKey(-1, bytes(32))
+        assert not await there.ask(long)
+        assert owning.asked == [KEY, long]
+
+
+async def test_all_peers_are_asked_and_one_that_knows_is_enough(authority: Authority) -> None:
+    identity = LocalIdentity(authority)
+    async with serving(identity) as (one, _), serving(identity) as (two, knowing):
+        unknowing = Others((("127.0.0.1", free_port()), one.address, two.address), identity)
+        assert await unknowing.ask(KEY)
+        assert knowing.asked == [KEY]
+
+
+async def test_one_that_does_not_answer_is_not_waited_for_if_another_does(authority: Authority) -> None:
+    identity = LocalIdentity(authority)
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    silent = listeners[0].socket.getsockname()
+    async with serving(identity) as (here, _):
+        with trio.fail_after(1.0):
+            assert await Others((silent, here.address), identity).ask(KEY)
+    await listeners[0].aclose()
+
+
+async def test_one_that_failed_is_left_alone_for_a_moment_and_told_of_now_and_then(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted = 0
+
+    async def hang_up(stream: trio.SocketStream) -> None:
+        nonlocal accepted
+        accepted += 1
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, hang_up, 0, host="127.0.0.1"))
+        others = Others((listeners[0].socket.getsockname(),), LocalIdentity(authority))
+        for _ in range(3):
+            assert not await others.ask(KEY)
+        assert accepted == 1
+        monkeypatch.setattr(module, "REST", 0.0)
+        others = Others((listeners[0].socket.getsockname(),), LocalIdentity(authority))
+        for _ in range(3):
+            assert not await others.ask(KEY)
+        assert accepted == 4
+        nursery.cancel_scope.cancel()
+    assert caplog.text.count("cancels for its sessions do not reach it") == 2  # once for each of the two
+
+
+@pytest.mark.parametrize("make", [
+    lambda authority: None,
+    stranger,
+    lambda authority: client_leaf(authority, "alice"),
+    lambda authority: authority.issue(["db.pods.test"], NOW),
+    lambda authority: authority.issue_peer(NOW - timedelta(days=3), timedelta(days=1)),
+], ids=["nothing", "a stranger's", "a user's", "a pod's", "one that has ended"])  # fmt: skip
+async def test_who_shows_no_certificate_of_a_gateway_is_not_heard(
+    authority: Authority, tmp_path: Path, make: Callable[[Authority], Leaf | None]
+) -> None:
+    async with serving(LocalIdentity(authority)) as (here, owning):
+        trusted = context(authority, make(authority), tmp_path)
+
+        def ask(trusted: ssl.SSLContext) -> bytes:
+            return talk(tls_to(here.address[1], trusted, None), cancel_request(KEY))
+
+        assert await trio.to_thread.run_sync(ask, trusted) == b""
+        assert owning.asked == []
+        good = context(authority, authority.issue_peer(NOW), tmp_path)
+        assert await trio.to_thread.run_sync(ask, good) == b"S"
+
+
+async def test_before_tls_1_3_nobody_is_heard(authority: Authority, tmp_path: Path) -> None:
+    """Up to TLS 1.2 certificates are sent in plain text."""
+    async with serving(LocalIdentity(authority)) as (here, _):
+        old = context(authority, authority.issue_peer(NOW), tmp_path)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(ssl.SSLError):
+            await trio.to_thread.run_sync(tls_to, here.address[1], old, None)
+
+
+@pytest.mark.parametrize("kind", ["stranger", "user", "pod"])
+async def test_who_answers_without_a_certificate_of_a_gateway_is_not_told_the_key(
+    authority: Authority, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = {
+        "stranger": lambda: stranger(authority),
+        "user": lambda: client_leaf(authority, "alice"),
+        "pod": lambda: authority.issue(["db.pods.test"], NOW),
+    }[kind]()
+    heard = bytearray()
+    accepting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    accepting.load_cert_chain(*await trio.to_thread.run_sync(write_leaf, shown, authority.path.parent))
+
+    async def listen(stream: trio.SocketStream) -> None:
+        tls = trio.SSLStream(stream, accepting, server_side=True, https_compatible=True)
+        with trio.move_on_after(DEADLINE):
+            try:
+                while data := await tls.receive_some():
+                    heard.extend(data)
+            except trio.BrokenResourceError:
+                return
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, listen, 0, host="127.0.0.1"))
+        place = listeners[0].socket.getsockname()
+        assert not await Others((place,), LocalIdentity(authority)).ask(KEY)
+        nursery.cancel_scope.cancel()
+    assert not heard
+    assert "cancels for its sessions do not reach it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0\0\0\x08\x04\xd2\x16\x2f",  # SSLRequest
+        cancel_request(CancelKey(1, bytes(33))),
+        cancel_request(CancelKey(1, bytes(3))),
+        b"\0\0\x27\x10\0\x03\0\0",  # a startup message of 10,000 bytes
+        bytes(100),
+    ],
+)
+async def test_something_else_than_a_cancel_request_is_not_answered(
+    authority: Authority, tmp_path: Path, said: bytes
+) -> None:
+    async with serving(LocalIdentity(authority)) as (here, owning):
+        good = context(authority, authority.issue_peer(NOW), tmp_path)
+
+        def ask() -> bytes:
+            return talk(tls_to(here.address[1], good, None), said)
+
+        assert await trio.to_thread.run_sync(ask) == b""
+        assert owning.asked == []
+
+
+async def test_a_request_may_come_in_pieces_and_its_end_is_said(authority: Authority, tmp_path: Path) -> None:
+    async with serving(LocalIdentity(authority)) as (here, _):
+        good = context(authority, authority.issue_peer(NOW), tmp_path)
+
+        def ask() -> tuple[bytes, Ending]:
+            peer = tls_to(here.address[1], good, None)
+            for byte in cancel_request(KEY):
+                peer.send(bytes((byte,)))
+            try:
+                return peer.receive_to_end()
+            finally:
+                peer.close()
+
+        assert await trio.to_thread.run_sync(ask) == (b"S", Ending.GOODBYE)
+
+
+async def test_who_says_nothing_is_cut_and_too_many_are_not_let_in(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ASKING", 0.3)
+    monkeypatch.setattr(module, "MOST_OF_ADDRESS", 1)
+    identity = LocalIdentity(authority)
+
+    def silent() -> bool:
+        with plain_to(here.address[1]) as first, plain_to(here.address[1]) as second:
+            assert read_to_end(second) == (b"", True)
+            first.settimeout(0)
+            with pytest.raises(BlockingIOError):  # it is not its turn yet
+                first.recv(1)
+            first.settimeout(DEADLINE)
+            return read_to_end(first) == (b"", True)
+
+    async with serving(identity) as (here, _):
+        assert await trio.to_thread.run_sync(silent)
+        assert await asking(identity, here).ask(KEY)
+
+
+def test_the_certificate_is_made_anew_before_it_ends(authority: Authority) -> None:
+    identity = LocalIdentity(authority)
+    now = datetime.now(UTC)
+    first, _ = identity.get(now)
+    assert is_gateway(x509.load_pem_x509_certificate(first.chain_pem))
+    assert identity.get(now + PEER_LIFETIME / 2)[0] is first
+    second, _ = identity.get(now + PEER_LIFETIME * 0.8)
+    assert second.not_after > first.not_after
+    assert second.key_pem != first.key_pem
+
+
+# ---- files
+
+
+def files(directory: Path, *names: str) -> tuple[Path, Path, Path]:
+    """Have somebody's own authority make a certificate with some names."""
+    ca = trustme.CA()
+    key = ec.generate_private_key(ec.SECP256R1())
+    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    uris = [x509.UniformResourceIdentifier(name) for name in names]
+    certificate = (
+        x509.CertificateBuilder()
+        .issuer_name(issuer.subject)
+        .subject_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("gw1.example.org"), *uris]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    leaf = Leaf.from_pem(certificate.public_bytes(serialization.Encoding.PEM), pem)
+    authority = directory / "peers.pem"
+    authority.write_bytes(ca.cert_pem.bytes())
+    return (*write_leaf(leaf, directory), authority)
+
+
+async def test_files_do_for_replicas_that_share_no_home(tmp_path: Path, authority: Authority) -> None:
+    identity = FileIdentity(*files(tmp_path, GATEWAY))
+    async with serving(identity) as (here, _):
+        assert await asking(identity, here).ask(KEY)
+        assert not await asking(LocalIdentity(authority), here).ask(KEY)
+
+
+def test_files_have_to_name_a_gateway(tmp_path: Path) -> None:
+    with pytest.raises(CertificateProblem, match="URI:podgate:gateway"):
+        FileIdentity(*files(tmp_path, "podgate:user:alice"))
+
+
+def test_an_authority_has_to_be_one(tmp_path: Path) -> None:
+    certificate, key, ca = files(tmp_path, GATEWAY)
+    for content in (b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        ca.write_bytes(content)
+        with pytest.raises(CertificateProblem, match="no readable authority"):
+            FileIdentity(certificate, key, ca)
+
+
+def test_broken_files_change_nothing_and_good_ones_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    certificate, key, ca = files(tmp_path, GATEWAY)
+    identity = FileIdentity(certificate, key, ca)
+    before = identity.get(NOW)
+    certificate.write_bytes(b"half")
+    assert identity.get(NOW) == before
+    assert "the certificate before stays in use" in caplog.text
+    files(tmp_path, GATEWAY)
+    assert identity.get(NOW)[0] != before[0]
