@@ -114,6 +114,7 @@ def _prove(demo: Demo, pods: dict[str, Pod], picture: Path) -> None:
     step("curl", lambda: proofs.curl(demo))
     step("Chromium", lambda: proofs.chromium(demo, pods["demo-web"], picture))
     step("who may come in is who it is shared with", lambda: proofs.levels(demo))
+    step("what they may do reaches into the database", lambda: proofs.reader(demo))
     step("an unknown pod is refused in psql's own words", lambda: proofs.refused(demo))
 
 

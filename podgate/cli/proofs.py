@@ -157,9 +157,8 @@ def _verified_key(demo: Demo, pod: Pod) -> str:
 
 def refused(demo: Demo) -> str:
     """Ask for a pod that is not there."""
-    conninfo = f"host=nothing.pods.localhost hostaddr=127.0.0.1 port={demo.port} sslmode=verify-full user=owner"
     try:
-        run(["psql", f"{conninfo} sslrootcert={demo.ca}", "-c", "select 1"], CLIENT_PATIENCE)
+        run(_psql(demo, "nothing", "owner", "select 1"), CLIENT_PATIENCE)
     except Failure as error:
         if "there is no pod behind nothing.pods.localhost" in str(error):
             return "there is no pod behind nothing.pods.localhost"
@@ -181,6 +180,31 @@ def levels(demo: Demo) -> str:
     if found != ["401", "403", "200", "401"]:
         raise Failure(f"a pod closed to all but alice answered {found}; expected 401, 403, 200 and 401")
     return "401 to strangers, 403 to alice, 200 once it is shared with her, 401 once her token is revoked"
+
+
+def reader(demo: Demo) -> str:
+    """Close the database to all but readers, and read in it by a token; writing is for others."""
+    demo.podgate("pod", "access", "demo-db", "read")
+    demo.podgate("share", "demo-db", "--with", "alice", "--level", "read")
+    token = json.loads(demo.podgate("token", "create", "psql", "--user", "alice", "--json"))["token"]
+    sql = "select current_user || ' ' || n from t"
+    found = run(_psql(demo, "demo-db", "alice", sql), CLIENT_PATIENCE, PGPASSWORD=token).strip()
+    sql = "begin read write; insert into t values (1)"
+    try:
+        run(_psql(demo, "demo-db", "alice", sql), CLIENT_PATIENCE, PGPASSWORD=token)
+    except Failure as error:
+        if found != "reader 42" or "permission denied for table t" not in str(error):
+            raise
+    else:
+        raise Failure("alice, who may read, has written")
+    finally:
+        demo.podgate("pod", "access", "demo-db", "public")
+    return "alice reads 42 by her token, and to her insert the database says: permission denied for table t"
+
+
+def _psql(demo: Demo, name: str, user: str, sql: str) -> list[str]:
+    to = f"host={name}.pods.localhost hostaddr=127.0.0.1 port={demo.port} user={user} dbname={name.replace('-', '_')}"
+    return ["psql", f"{to} sslmode=verify-full sslrootcert={demo.ca}", "-Atqc", sql]
 
 
 def _status(demo: Demo, token: str) -> str:
