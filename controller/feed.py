@@ -124,6 +124,17 @@ class Feed:
         versions = [gateway.acknowledged for gateway in self.gateways.values()]
         return all(version.epoch == self._version.epoch and version.number >= last for version in versions)
 
+    async def in_force(self, limit: float) -> bool:
+        """Wait until every gateway that is up runs what is published now, for `limit` seconds at the most; tell whether
+        all do. One that has never run anything does not count yet.
+        """
+        now = self._version
+        with trio.move_on_after(limit):
+            while any(not _has_passed(gateway.acknowledged, now) for gateway in self.gateways.values()):
+                await self._changed.wait()
+            return True
+        return False
+
     def current(self, gateway: Gateway) -> bool:
         """Tell whether a gateway runs the version published last."""
         return gateway.acknowledged == self._version
@@ -201,6 +212,11 @@ class Feed:
         self._deltas.append((self._version.number, _line(delta)))
         self._published.beat()
         self._changed.beat()
+
+
+def _has_passed(acknowledged: Version, version: Version) -> bool:
+    is_same_life = acknowledged.epoch == version.epoch
+    return acknowledged == NO_VERSION or (is_same_life and acknowledged.number >= version.number)
 
 
 def _line(document: Mapping[str, object]) -> bytes:

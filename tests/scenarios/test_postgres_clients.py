@@ -1,22 +1,18 @@
-"""Stock Postgres clients, with the certificate verified and no flag that a cloud database would not need."""
+"""psql and psycopg as people call them, by what the pod's owner is told; all other clients: test_postgres_matrix."""
 
-import asyncio
 import shutil
 import subprocess
 import threading
 from pathlib import Path
 
-import asyncpg
 import psycopg
 import pytest
-import trio
 import trustme
 
-from tests.running import PATIENCE, Pod, Podgate, needs_resolver
+from tests.running import PATIENCE, Pod, Podgate
 
 AT_ONCE = 200
 psql = pytest.mark.skipif(shutil.which("psql") is None, reason="needs the system's psql (postgresql-client)")
-pgbench = pytest.mark.skipif(shutil.which("pgbench") is None, reason="needs the system's pgbench (postgresql-contrib)")
 
 
 def run(*command: str) -> str:
@@ -32,25 +28,6 @@ def test_psql_by_starttls(database: Pod) -> None:
 def test_what_connect_prints_works_as_it_stands(podgate: Podgate, database: Pod) -> None:
     printed = podgate.run("connect", database["name"], "--print").strip()
     assert run("sh", "-c", f"{printed} -Atc 'select 1'") == "1\n"
-
-
-@pytest.mark.parametrize("negotiation", ["postgres", "direct"])
-def test_psycopg_by_starttls_and_by_direct_tls(database: Pod, negotiation: str) -> None:
-    with psycopg.connect(database["uris"]["owner"], sslnegotiation=negotiation) as connection:
-        assert connection.pgconn.ssl_in_use
-        assert connection.execute("select count(*) from generate_series(1, 100000)").fetchone() == (100000,)
-
-
-@needs_resolver
-def test_asyncpg(database: Pod) -> None:
-    async def ask() -> object:
-        connection = await asyncpg.connect(database["uris"]["owner"].replace("&hostaddr=127.0.0.1", ""), timeout=10)
-        try:
-            return await connection.fetchval("select 6 * 7")
-        finally:
-            await connection.close()
-
-    assert asyncio.run(ask()) == 42
 
 
 def test_levels_have_database_roles_of_their_own(database: Pod) -> None:
@@ -100,24 +77,3 @@ def test_two_hundred_psycopg_at_once(database: Pod) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert answers == [(1,)] * AT_ONCE
-
-
-@pgbench
-def test_pgbench(database: Pod) -> None:
-    run("pgbench", "-i", "-q", database["uris"]["owner"])
-    printed = run("pgbench", "-S", "-c", "8", "-t", "500", database["uris"]["owner"])
-    assert "number of transactions actually processed: 4000/4000" in printed
-
-
-async def test_a_hundred_megabytes_of_copy_each_way(database: Pod) -> None:
-    def copy() -> int:
-        block, count = b"x" * 99_999 + b"\n", 1000
-        with psycopg.connect(database["uris"]["owner"]) as connection:
-            connection.execute("create temporary table big (line text)")
-            with connection.cursor().copy("copy big from stdin") as into:
-                for _ in range(count):
-                    into.write(block)
-            with connection.cursor().copy("copy big to stdout") as out:
-                return sum(len(part) for part in out)
-
-    assert await trio.to_thread.run_sync(copy) == 100_000_000
