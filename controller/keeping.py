@@ -5,13 +5,16 @@ those; set them in the database; store them as the passwords, which publishes th
 what is pending is stored, and the next life goes on from there: each step may be done twice.
 
 PostgreSQL lets every role change its own password and settings, and all who hold a level share a role. So what the
-levels below the owner's use is set right every minute; the owner's password, which is the owner's to change in a pod
-that is public, by a rotation only.
+levels below the owner's use is set right every minute, and every second where somebody changes it again; who goes on
+loses all sessions of the level. The owner's password, which is the owner's to change in a pod that is public, is set by
+a rotation only. So is what a level may do with what the owner makes later, which any of a level can take from it: an
+owner who has changed that on purpose keeps it until then.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -23,14 +26,16 @@ from controller.model import Phase, Pod, Want
 from controller.names import new_secret
 from controller.pods import Pods
 from controller.pulse import Pulse
-from controller.rolekeeper import KeepFailed, RoleKeeper
+from controller.rolekeeper import KeepFailed, Kept, RoleKeeper, Stalled
 from controller.runtimes import Runtime
 from controller.store.database import StoreFailure
 from controller.templates import KEEPER, Template
 from router.access import AccessLevel
 
 KEEP_EVERY = 60.0  # seconds
-TRY_AGAIN_AFTER = 5.0  # seconds after something failed while passwords are pending
+LOOK_AGAIN_AFTER = 1.0  # seconds after something had to be set right; then ever later
+SUFFERED = 2  # times that something has to be set right before sessions are ended
+TRY_AGAIN_AFTER = 5.0  # seconds after something failed; ever later unless passwords are pending and the pod answers
 GATEWAYS_LIMIT = 15.0  # seconds that gateways have to take what is published
 ROTATION_LIMIT = 30.0  # seconds that who asked for a rotation waits for it
 
@@ -44,8 +49,40 @@ class RotationFailed(Exception):
 class Keeper(Protocol):
     """What sets the passwords of a pod's users; `controller.rolekeeper` does, tests may do otherwise."""
 
-    async def keep(self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str]) -> bool:
-        """Set passwords by level; tell whether any was another. Raises KeepFailed."""
+    async def keep(
+        self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str], repeated: Collection[str] = ()
+    ) -> Kept:
+        """Set passwords by level; end the sessions of `repeated` levels if any was another. Raises KeepFailed."""
+
+    async def restore(self, pod: Pod, template: Template, address: str, password: str) -> None:
+        """Give the levels what the owner, who has this password, makes from now on. Raises KeepFailed."""
+
+
+@dataclass
+class _Watch:
+    """How closely a pod is watched."""
+
+    kept_before: bool = False  # its passwords were once seen to be as we know them
+    calm: float = KEEP_EVERY  # seconds until it is looked at again if nothing fails
+    trouble: float = 0.0  # seconds until it is tried again after it failed; 0 if it did not
+    wrong: Counter[str] = field(default_factory=Counter)  # by level: turns that set something right in a row
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        return frozenset(level for level, times in self.wrong.items() if times >= SUFFERED)
+
+    def saw(self, changed: Collection[str]) -> None:
+        """Look again soon where something was wrong, then ever later; what was is forgotten after a quiet minute."""
+        if changed and self.kept_before:  # at first passwords are as the pod has made them
+            self.calm = LOOK_AGAIN_AFTER
+            self.wrong.update(changed)
+            return
+        if self.calm >= KEEP_EVERY:
+            self.wrong.clear()
+        self.calm = min(self.calm * 2, KEEP_EVERY)
+
+    def failed(self, soon: bool) -> None:
+        self.trouble = TRY_AGAIN_AFTER if soon else min(max(self.trouble * 2, TRY_AGAIN_AFTER), KEEP_EVERY)
 
 
 class Keeping:
@@ -62,7 +99,6 @@ class Keeping:
         self._changed = changed
         self._keeper = keeper or RoleKeeper()
         self._wakes: dict[str, trio.Event] = {}
-        self._kept_before: set[str] = set()  # keys of pods whose passwords were once seen to be as we know them
         self._failures: dict[str, str] = {}  # by the pod's key: why its last turn failed
 
     async def complete(self) -> None:
@@ -135,39 +171,52 @@ class Keeping:
 
     async def _tend(self, key: str) -> None:
         """Take a turn now and then until the pod is not available any more."""
+        watch = _Watch()
         while found := self._kept(key):
             self._wakes[key] = wake = trio.Event()
             try:
-                await self._turn(*found)
+                await self._turn(*found, watch)
+                watch.trouble = 0.0
             except (KeepFailed, StoreFailure) as failure:
+                watch.failed(soon=bool(found[0].pending) and not isinstance(failure, Stalled))
                 self._fail(found[0], str(failure))
             except Exception:
                 log.exception("pod %s: its passwords cannot be kept", key)
+                watch.failed(soon=False)
                 self._fail(found[0], "unexpected failure; the controller's log tells more")
             pod = self._pods.get(key)
-            with trio.move_on_after(TRY_AGAIN_AFTER if pod and pod.pending else KEEP_EVERY):
+            usual = TRY_AGAIN_AFTER if pod and pod.pending else watch.calm
+            with trio.move_on_after(watch.trouble or usual):
                 await wake.wait()
         del self._wakes[key]
-        self._kept_before.discard(key)
 
-    async def _turn(self, pod: Pod, template: Template) -> None:
+    async def _turn(self, pod: Pod, template: Template, watch: _Watch) -> None:
         address = (await self._runtime.observe())[pod.key].upstreams.get("", "")
-        if pod.pending:
-            await self._published(pod.key)
-            wanted = {**pod.secrets, **pod.pending}
-        else:
-            wanted = {level: secret for level, secret in pod.secrets.items() if level != str(AccessLevel.OWNER)}
         levels = {each.level for each in template.credentials}
-        passwords = {level: secret for level, secret in wanted.items() if level in levels}
-        changed = await self._keeper.keep(pod, template, address, passwords)
-        if changed and not pod.pending and pod.key in self._kept_before:  # at first they are as the pod has made them
-            log.warning("pod %s: somebody had changed the password or settings of its users; set right", pod.key)
         if pod.pending:
-            done = pod.pending
-            await self._pods.set_secrets(pod.key, lambda now: _taken_over(now, done), "rotated")
-            log.info("pod %s: its passwords are new", pod.key)
-        self._kept_before.add(pod.key)
+            await self._renew(pod, template, address, levels)
+        else:
+            wanted = {level: pod.secrets[level] for level in levels & pod.secrets.keys() - {str(AccessLevel.OWNER)}}
+            kept = await self._keeper.keep(pod, template, address, wanted, watch.repeated)
+            _tell(pod, kept, watch)
+            watch.saw(kept.changed)
+        watch.kept_before = True
         self._failures.pop(pod.key, None)
+
+    async def _renew(self, pod: Pod, template: Template, address: str, levels: Collection[str]) -> None:
+        """Do what is left of a rotation."""
+        await self._published(pod.key)
+        secrets = {**pod.secrets, **pod.pending}
+        passwords = {level: secret for level, secret in secrets.items() if level in levels}
+        await self._keeper.keep(pod, template, address, passwords)
+        if owner := passwords.get(str(AccessLevel.OWNER)):
+            try:
+                await self._keeper.restore(pod, template, address, owner)
+            except KeepFailed as failure:  # the owner may have made it so, and the passwords are new all the same
+                log.warning("pod %s: what its levels may do was not set right: %s", pod.key, failure)
+        done = pod.pending
+        await self._pods.set_secrets(pod.key, lambda now: _taken_over(now, done), "rotated")
+        log.info("pod %s: its passwords are new", pod.key)
 
     async def _published(self, key: str) -> None:
         """Wait until every live gateway has the logins that are published."""
@@ -182,6 +231,19 @@ class Keeping:
             log.warning("pod %s: its passwords cannot be kept: %s", pod.key, reason)
         self._failures[pod.key] = reason
         self._changed.beat()
+
+
+def _tell(pod: Pod, kept: Kept, watch: _Watch) -> None:
+    """Log what somebody did to the pod's users, and who may have been it."""
+    if repeated := kept.changed & watch.repeated:
+        names = ", ".join(map(repr, kept.ended)) or "none that has a name"
+        text = (
+            "pod %s: somebody changes the password or settings of its users again and again; "
+            "all sessions of these levels were ended: %s; among them: %s"
+        )
+        log.warning(text, pod.key, ", ".join(sorted(repeated)), names)
+    elif kept.changed and watch.kept_before:
+        log.warning("pod %s: somebody had changed the password or settings of its users; set right", pod.key)
 
 
 def _completed(made: Mapping[str, str], pod: Pod) -> Pod:

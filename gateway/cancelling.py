@@ -89,6 +89,16 @@ class Session:
     _slot: int
     _held: "dict[int, Session]"
 
+    async def interrupt(self) -> None:
+        """Tell the database to end what it does for this session. Raises OSError and TooSlow."""
+        with time_limit(DELIVERY):
+            await _send(self._address, self._real)
+
+    @property
+    def process_id(self) -> int:
+        """Of the database's own process."""
+        return self._real.process_id
+
     def end(self) -> None:
         """Forget it; its key is stale from now on."""
         if self._held.get(self._slot) is self:
@@ -162,8 +172,8 @@ class Sessions:
             self._complain("more than %d cancels for %s under way; dropping one", MOST_OF_ONE, session.host)
             return True
         try:
-            with _counted(self._going, session.host), time_limit(DELIVERY):
-                await _send(session._address, session._real)
+            with _counted(self._going, session.host):
+                await session.interrupt()
         except (TooSlow, OSError) as error:
             log.warning("%s: its database did not take a cancel: %s", session.host, error)
         return True

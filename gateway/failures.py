@@ -1,6 +1,7 @@
 """Failures: how often an address has shown wrong credentials of late. One for each worker.
 
-Tokens are beyond guessing; what is bounded is the work and the log lines of whoever tries.
+Tokens are beyond guessing; what is bounded is the work and the log lines of whoever tries. Whoever shows a right one is
+let in at once whatever others at the same address do: many people may have one address.
 """
 
 import ipaddress
@@ -9,6 +10,7 @@ from gateway.web.pacing import Pacer
 
 BURST = 20  # wrong ones at once
 RATE = 0.2  # of them a second from then on
+PENALTY = 2.0  # seconds that the answer to each further one takes
 IPV6_SITE = 64  # bits of an address of IPv6 that a site has; the rest it gives out itself (RFC 6177)
 
 
@@ -18,13 +20,9 @@ class Failures:
     def __init__(self) -> None:
         self._pacer = Pacer()
 
-    def wait(self, address: str, now: float) -> float:
-        """Tell for how many seconds an address is not listened to; `now` is of a steady clock."""
-        return self._pacer.wait(_key(address), RATE, BURST - 1, now)
-
-    def count(self, address: str, now: float) -> None:
-        """Count one."""
-        self._pacer.take(_key(address), RATE, BURST - 1, now)
+    def count(self, address: str, now: float) -> float:
+        """Count one, and tell in how many seconds it is to be answered; `now` is of a steady clock."""
+        return PENALTY if self._pacer.take(("", site_of(address)), RATE, BURST - 1, now) else 0.0
 
 
 def site_of(address: str) -> str:
@@ -36,7 +34,3 @@ def site_of(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv4Address):
         return address
     return str(ipaddress.IPv6Network((parsed, IPV6_SITE), strict=False))
-
-
-def _key(address: str) -> tuple[str, str]:
-    return ("", site_of(address))

@@ -84,6 +84,7 @@ class Link:
         "up",
         "up_flow",
         "upstream",
+        "upstream_ended",
         "upstream_fd",
         "upstream_lost",
         "upstream_mask",
@@ -129,6 +130,7 @@ class Link:
         self.client_open = True  # more may come from the client
         self.is_fresh = True  # not read from yet: OpenSSL may hold bytes or an end that no epoll will report
         self.client_lost = False  # the client is gone without goodbye: nothing can be sent to it any more
+        self.upstream_ended = False  # it sends no more, by its own will or because it failed
         self.upstream_lost = False  # the upstream failed: what it sent may be half of it
         self.client_mask = self.upstream_mask = 0  # what epoll watches; 0: not registered
         self.received = len(first)  # bytes from the client, decrypted

@@ -57,6 +57,7 @@ class Loop:
         self._calling = threading.Lock()  # between `call` and the end of the loop
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
+        self.is_stopping = False  # nothing that takes time can be begun any more
         self._spinner = Spinner()
         self._after_handlers: Callable[[], object] = lambda: None
         self.handle(self._wakeup, lambda _events: os.eventfd_read(self._wakeup))
@@ -226,6 +227,7 @@ class Loop:
             function()
 
     def _stop(self, last: Callable[[], object]) -> None:
+        self.is_stopping = True
         self.cancel_tasks()
         while self._woken:
             self._woken.popleft().step()
@@ -265,6 +267,8 @@ class Task:
         self._watched = -1
         running.task = self
         try:
+            if error is not None and self._waits == 1:  # not begun: only its own code lets go of things
+                self._coroutine.send(None)
             arrange = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
             arrange(self)
         except (StopIteration, Cancelled):

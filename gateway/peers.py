@@ -49,6 +49,7 @@ class Peers:
         self._listener = listen(*place, 1)[0]
         self.address: Place = self._listener.getsockname()[:2]
         self._served: Counter[str] = Counter()  # by address
+        self._complained = -COMPLAINT_PAUSE
 
     async def serve(self, deliver: Deliver) -> None:
         """Have `deliver` do what peers ask for; it tells whether the key was right."""
@@ -71,19 +72,25 @@ class Peers:
             except OSError:
                 return  # it has left
             if self._served.total() >= MOST_CONNECTIONS or self._served[address] >= MOST_OF_ADDRESS:
-                log.warning("peers: too many connections at once, closing one of %s", address)
+                self._complain("too many connections at once, closing one of %s", address)
                 return
             self._served[address] += 1
             try:
                 await self._answer(stream, address, deliver)
             except _FAILURES as error:
-                log.warning("peers: refused %s: %s", address, _reason(error))
+                self._complain("refused %s: %s", address, _reason(error))
             except Exception:  # a fault of ours with one connection must not take the others down
                 log.exception("peers: fault with a connection of %s", address)
             finally:
                 self._served[address] -= 1
                 if not self._served[address]:
                     del self._served[address]
+
+    def _complain(self, text: str, *values: object) -> None:
+        """Strangers can knock as often as they like, and one line a minute tells of it."""
+        if trio.current_time() - self._complained >= COMPLAINT_PAUSE:
+            self._complained = trio.current_time()
+            log.warning(f"peers: {text}", *values)
 
     async def _answer(self, stream: trio.SocketStream, address: str, deliver: Deliver) -> None:
         with trio.fail_after(ASKING):

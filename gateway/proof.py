@@ -111,7 +111,7 @@ class WebTokenProof:
 
 def by_token(text: str, credentials: Credentials) -> TokenProof | None:
     """Take an API token for what it is worth: nothing, if nobody has it."""
-    token = credentials.tokens.get(hashlib.sha256(text.encode()).hexdigest())
+    token = credentials.tokens.get(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
     return TokenProof(token.id) if token is not None else None
 
 
@@ -132,7 +132,7 @@ def by_certificate(certificate: x509.Certificate) -> CertificateProof | None:
 
 def issuer_of(text: str, credentials: Credentials) -> Issuer | None:
     """Tell which of our issuers a JSON web token says it comes from, whether or not that is true."""
-    if len(text) > LONGEST_TOKEN or text.count(".") != 2:
+    if len(text) > LONGEST_TOKEN or not text.isascii() or text.count(".") != 2:
         return None
     try:
         claimed = jwt.decode(text, options={"verify_signature": False}).get("iss")

@@ -67,7 +67,7 @@ class Quota:
             return Leave()
         ticket = next(self._tickets)
         leave = Leave(lambda: self._questions.tell({"kind": "left", "ticket": ticket}))
-        question = {"host": route.host, "user": user, "most": most, "most_of_user": most_of_user}
+        question = {"host": _endpoint(route), "user": user, "most": most, "most_of_user": most_of_user}
         try:
             answer = await self._questions.ask({"what": "enter", "ticket": ticket, **question}, PATIENCE)
         except BaseException:  # nobody will hear the answer, whatever it is
@@ -80,6 +80,11 @@ class Quota:
         if limit is None:
             return leave
         return Full(Limit(limit), most_of_user if limit == Limit.USER else most)
+
+
+def _endpoint(route: Route) -> str:
+    """Name what is counted as one: a pod's endpoint has as many hosts as its owner gives it."""
+    return f"{route.pod} {route.upstreams[0]}" if route.pod and route.upstreams else route.host
 
 
 @dataclass(slots=True)

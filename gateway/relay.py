@@ -235,6 +235,7 @@ class Relay:
         except OSError:
             link.upstream_lost = True
             size = 0
+        link.upstream_ended = not size
         if size > RECORD and exchange is None:
             self.to_client(link, self._pointer + begin, size)
         elif size and exchange is None:

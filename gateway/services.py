@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gateway.cancelling import Sessions
+from gateway.cancelling import Session, Sessions
 from gateway.certificates import Certificates
 from gateway.failures import Failures
 from gateway.loop import Loop
@@ -26,3 +26,4 @@ class Services:
     sessions: Sessions = field(default_factory=Sessions)
     quota: Quota = field(default_factory=Quota)
     failures: Failures = field(default_factory=Failures)
+    leaving: set[Session] = field(default_factory=set)  # sessions that are seen out

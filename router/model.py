@@ -165,9 +165,9 @@ def parse_route(document: object) -> Route:
     if unknown:
         raise InvalidRoute(f"{', '.join(sorted(unknown))}: no such field; there are {', '.join(sorted(_KEYS))}")
     try:
-        protocol = _choice(Protocol, document, "protocol", None)
+        host, protocol = check_pattern(_text(document, "host")), _choice(Protocol, document, "protocol", None)
         return Route(
-            host=check_pattern(_text(document, "host")),
+            host=host,
             protocol=protocol,
             upstreams=_addresses(document.get("upstreams", [])),
             access=AccessLevel.parse(document.get("access", "owner")),

@@ -1,9 +1,6 @@
 -- What a level may not do though everybody may elsewhere. It may run on a database that has been in use.
 
--- A function with SECURITY DEFINER does with its owner's rights what whoever may call it asks: a reader calls none but
--- those that the owner grants.
-ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT EXECUTE ON FUNCTIONS TO writer;
+-- Of those there are already; postgres-defaults-functions.sql tells why.
 SELECT format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC; GRANT EXECUTE ON ROUTINE %1$s TO writer', oid::regprocedure)
     FROM pg_proc WHERE prosecdef AND proacl IS NULL AND proowner = 'owner'::regrole \gexec
 

@@ -1,12 +1,12 @@
 # Makes the pod's cluster with its database and roles, once, or brings the one of an earlier version up to this one:
-# the empty file `podgate-2` in it says that this was done. A new cluster is whole when it is called `cluster`: it is
+# the empty file `podgate-3` in it says that this was done. A new cluster is whole when it is called `cluster`: it is
 # made under another name, and what an interrupted run left is thrown away. An old one is changed in place, by
 # statements that may run twice. Until then the server listens on another socket, in the same directory that only the
 # pod's own user may enter.
 set -eu
 cluster=$POD_DATA/cluster
 new=$POD_DATA/cluster.new
-if [ -e "$cluster/podgate-2" ]; then exit 0; fi
+if [ -e "$cluster/podgate-3" ]; then exit 0; fi
 
 if [ -e "$cluster" ]; then
     made=$cluster
@@ -39,13 +39,17 @@ until sql postgres </dev/null 2>/dev/null; do
 done
 
 sql postgres <"$POD_TEMPLATE/postgres-roles.sql"
-if [ "$made" = "$new" ]; then sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-levels.sql"; fi
+if [ "$made" = "$new" ]; then
+    sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-levels.sql"
+    sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-defaults.sql"
+fi
+sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-defaults-functions.sql"
 sql "$POD_DATABASE" <"$POD_TEMPLATE/postgres-limits.sql"
 
 kill -INT $server
 wait $server
 trap - EXIT
-: >"$made/podgate-2"
+: >"$made/podgate-3"
 "$POSTGRES_BIN/initdb" --sync-only --pgdata="$made" >/dev/null
 if [ "$made" = "$new" ]; then mv "$new" "$cluster"; fi
 sync "$POD_DATA"

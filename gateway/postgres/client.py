@@ -1,5 +1,6 @@
 """The client's side of an opening: what it says, piece by piece."""
 
+import re
 from functools import partial
 
 from gateway.errors import Reason, Refusal
@@ -7,6 +8,9 @@ from gateway.tls import TlsClient
 from gateway.wire.pgmessage import Message, parse_message
 from gateway.wire.postgres import CancelRequest, Startup, parse_startup
 from gateway.wire.verdict import Malformed
+
+_LOGGED = ("user", "database")  # what servers write into their logs as it is
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 async def read_startup(client: TlsClient) -> Startup | CancelRequest:
@@ -18,6 +22,8 @@ async def read_startup(client: TlsClient) -> Startup | CancelRequest:
         raise misunderstood(error) from error
     client.unread = client.unread[startup.size :]
     client.is_heard = True
+    if isinstance(startup, Startup) and _CONTROL.search("".join(map(startup.parameters.get, _LOGGED, ("", "")))):
+        raise Refusal(Reason.MALFORMED, "the name of the user or of the database holds a control character")
     return startup
 
 

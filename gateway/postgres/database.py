@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from gateway.errors import Reason, Refusal
 from gateway.postgres.client import read_message
 from gateway.postgres.scram import Denied, ScramClient
+from gateway.proof import TOKEN_PREFIX
 from gateway.tls import TlsClient
 from gateway.waiting import readable, writable
 from gateway.wire import pgmessage
@@ -22,10 +23,14 @@ from gateway.wire.verdict import Malformed, More
 from router.database import Login
 
 LARGEST_MESSAGE = 64 * 1024  # bytes of one message while somebody logs in: tickets of Kerberos may be that long
+LARGEST_LOGIN = 256 * 1024  # bytes of all its messages during one login
 MOST_MESSAGES = 1000  # from the server during one login: parameters and notices
+SQLSTATE = 5  # characters (PostgreSQL, appendix A)
 _CHUNK = 16 * 1024
 _ASKS = frozenset((Auth.CLEARTEXT, Auth.MD5, Auth.SASL, Auth.SASL_CONTINUE))  # the client is to answer
 _OPAQUE = frozenset((7, 8, 9))  # GSS and SSPI: nobody but the two can tell whose turn it is
+
+_WELCOME = frozenset((b"S", b"N", b"K", b"Z"))  # what a server may say between letting in and being ready
 
 Rewrite = Callable[[CancelKey], CancelKey]
 
@@ -56,7 +61,7 @@ class Server:
         self._upstream = upstream
         self._host = host
         self._unread = b""
-        self._count = 0
+        self._count = self._size = 0  # of its messages, and their bytes
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`. Raises Refusal."""
@@ -81,6 +86,9 @@ class Server:
                 raise self.broke_off(str(error)) from error
             if not isinstance(message, More):
                 self._unread = self._unread[message.size :]
+                self._size += message.size
+                if self._size > LARGEST_LOGIN:
+                    raise self.broke_off(f"more than {LARGEST_LOGIN} bytes at a login")
                 return message
             self._unread += await self._receive()
 
@@ -139,7 +147,7 @@ async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
         if message.kind == b"E":
             fields = pgmessage.parse_error(message.body)
             if fields.sqlstate[:2] == "28":  # PostgreSQL, appendix A: invalid authorization
-                raise NotTaken(f"sqlstate {fields.sqlstate}")
+                raise NotTaken(f"sqlstate {fields.sqlstate[:SQLSTATE]}")
             raise Said(whole(message))
         if message.kind == b"v":
             server.negotiate(message)
@@ -195,20 +203,31 @@ async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite:
             await client.send(down)
             down = b""
             answer = await read_message(client, LARGEST_MESSAGE)
+            if kind == Auth.CLEARTEXT and answer.body.startswith(TOKEN_PREFIX.encode()):
+                raise Refusal(
+                    Reason.WRONG_TOKEN,
+                    "this database asks for the password of a user of its own, and an API token is not passed on to it",
+                    "Its owner sees those of a public endpoint by: podgate pod show NAME",
+                )
             await server.send(whole(answer))
 
 
 async def settle(server: Server, rewrite: Rewrite) -> bytes:
-    """Give what the server tells a client that is let in, with the key for cancelling that is ours. Raises Said, if it
-    is not let in after all, Malformed and Refusal.
+    """Give what the server tells a client that is let in, until it is ready for queries, with the key for cancelling
+    that is ours. A server that asks for a password now would get one that is not meant for it.
+
+    Raises Said, if the client is not let in after all, Malformed and Refusal.
     """
     down = b""
     while True:
         message = await server.message()
         if message.kind == b"E":
             raise Said(down + whole(message))
+        if message.kind not in _WELCOME:
+            raise server.broke_off(f"message of kind {message.kind!r} after the login")
         if message.kind == b"K":
-            return down + pgmessage.backend_key(rewrite(pgmessage.parse_key(message.body))) + server.rest()
+            down += pgmessage.backend_key(rewrite(pgmessage.parse_key(message.body)))
+            continue
         down += whole(message)
         if message.kind == b"Z":
             return down + server.rest()

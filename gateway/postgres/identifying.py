@@ -8,6 +8,7 @@ Source: PostgreSQL, "Message Flow", "Start-up", and "SASL Authentication".
 """
 
 import secrets
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.errors import Reason, Refusal
@@ -16,6 +17,7 @@ from gateway.postgres.client import read_message
 from gateway.postgres.scram import Denied, ScramServer, salt_of_nobody
 from gateway.proof import Proof, TokenProof, by_token, by_web_token, issuer_of
 from gateway.tls import TlsClient
+from gateway.waiting import pause
 from gateway.wire import pgmessage
 from gateway.wire.pgmessage import Auth
 from gateway.wire.pgnaming import split_user
@@ -28,6 +30,9 @@ LARGEST_ANSWER = 16 * 1024  # bytes of a message by which a client logs in: a we
 
 
 _PEPPER = secrets.token_bytes(32)  # where there is no key that all workers know
+
+
+Clock = Callable[[], float]
 
 
 class Identified(NamedTuple):
@@ -47,25 +52,20 @@ class Identifying:
         self._failures = failures
         self._address = address
 
-    async def by_answer(self, user: str, now: float, steady: float) -> Identified:
-        """Ask a client that says it is `user`; `now` is in seconds since 1970. Raises Refusal."""
-        wait = self._failures.wait(self._address, steady)
-        if wait:
-            raise Refusal(
-                Reason.TOO_MANY,
-                "too many wrong tokens came from your address",
-                f"Try again in {wait:.0f} s.",
-            )
+    async def by_answer(self, user: str, clock: Clock, steady: Clock) -> Identified:
+        """Ask a client that says it is `user`. Raises Refusal."""
         name, in_clear_text = split_user(user)
         try:
-            proof, last_word = await (self._by_password(now) if in_clear_text else self._by_scram(name))
+            proof, last_word = await (self._by_password(clock()) if in_clear_text else self._by_scram(name))
+            why = "" if proof is not None else "no such token"
+        except Malformed:
+            await pause(self._failures.count(self._address, steady()))
+            raise
         except Denied as denied:
             proof, last_word, why = None, b"", str(denied)
-        else:
-            why = "" if proof is not None else "no such token"
-        principal = proof.principal(self._credentials, now) if proof is not None else None
+        principal = proof.principal(self._credentials, clock()) if proof is not None else None
         if proof is None or principal is None or principal.user != name:
-            self._failures.count(self._address, steady)
+            await pause(self._failures.count(self._address, steady()))
             raise Refusal(
                 Reason.WRONG_TOKEN,
                 f"the password is no valid API token of a user {shown(name)}",

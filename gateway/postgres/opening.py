@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from gateway.cancelling import Session
 from gateway.errors import Answered, Reason, Refusal
 from gateway.link import Link
 from gateway.openssl import handle_of
@@ -22,6 +23,7 @@ from gateway.postgres.client import misunderstood, read_startup
 from gateway.postgres.database import NotTaken, Said, Server, log_in, pass_login, settle, understood
 from gateway.postgres.identifying import Identified, Identifying, by_certificate
 from gateway.postgres.judging import Way, judge, session_parameters
+from gateway.postgres.leaving import leave
 from gateway.postgres.naming import find_route, unknown
 from gateway.quota import Full, Limit
 from gateway.revocation import is_admitted
@@ -51,6 +53,8 @@ class DatabaseOpening:
         self._client = client
         self._visit = visit
         self._held = ExitStack()  # what is to be given back when the session ends
+        self._session: Session | None = None
+        self._role = ""  # in the database
 
     async def lead(self, route: Route | None) -> Link:
         """Walk through the phases; `route` is None where TLS did not tell. Raises Refusal and Answered."""
@@ -80,8 +84,13 @@ class DatabaseOpening:
         with closed_on_error(dialled.socket):
             if not way.logins:
                 await self._count(route, who)
+            link = self._link(route, dialled, who, way)
+            self._check(link)
             await self._client.send(down)
-            return self._link(route, dialled, who, way)
+            self._check(link)  # that may have taken its time
+            self._client.unread = b""
+            link.ended = partial(leave, self._services, link, self._session, self._role, self._held.pop_all())
+            return link
 
     # ---- the phases
 
@@ -110,7 +119,7 @@ class DatabaseOpening:
         if proof is not None:
             return by_certificate(proof, user, engine.policy.credentials, engine.clock())
         identifying = Identifying(self._client, engine.policy.credentials, self._services.failures, self._visit.address)
-        return await identifying.by_answer(user, engine.clock(), engine.steady())
+        return await identifying.by_answer(user, engine.clock, engine.steady)
 
     def _renewed(self, route: Route) -> Route:
         """Give the route as it is now: to tell who one is may have taken seconds. Raises Refusal."""
@@ -161,6 +170,7 @@ class DatabaseOpening:
                     failures.append(str(error))
                     dialled.socket.close()
                     continue
+                self._role = login.user
                 return dialled, last_word + told + pgmessage.authentication(Auth.OK) + down
         raise Refusal(
             Reason.LOGIN_REFUSED,
@@ -182,23 +192,22 @@ class DatabaseOpening:
     def _rewrite(self, server: Server, dialled: Dialled, key: CancelKey) -> CancelKey:
         """Give the key for cancelling that the client gets in place of the database's."""
         is_long = server.minor >= LONG_KEYS
-        session = self._services.sessions.enter(self._visit.host, dialled.address, key, long=is_long)
+        session = self._session = self._services.sessions.enter(self._visit.host, dialled.address, key, long=is_long)
         self._held.callback(session.end)
         return session.key
 
     def _link(self, route: Route, dialled: Dialled, who: Identified | None, way: Way) -> Link:
-        """Make the link, if it would be let in by the policy that is in force now. Raises Refusal."""
-        engine = self._services.engine
         proof = who.proof if who is not None else None
         handle, first = handle_of(self._client.connection), self._client.unread
-        link = Link(
+        return Link(
             self._client.client, handle, dialled.socket, route, self._visit, first, proof=proof, least=way.least
         )
+
+    def _check(self, link: Link) -> None:
+        """See that a link would be let in by the policy that is in force now. Raises Refusal."""
+        engine = self._services.engine
         if not is_admitted(link, engine.policy, engine.clock()):
             raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")
-        self._client.unread = b""
-        link.ended = self._held.pop_all().close
-        return link
 
 
 def _full(host: str, full: Full) -> Refusal:

@@ -1,6 +1,7 @@
 """When passwords are kept and how they rotate, with a keeper that writes down what it is told, in virtual time."""
 
-from collections.abc import AsyncIterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from trio.testing import MockClock
 
 from controller.feed import Feed
 from controller.identity import Conflict
-from controller.keeping import GATEWAYS_LIMIT, KEEP_EVERY, TRY_AGAIN_AFTER, Keeping, RotationFailed
+from controller.keeping import GATEWAYS_LIMIT, KEEP_EVERY, LOOK_AGAIN_AFTER, TRY_AGAIN_AFTER, Keeping, RotationFailed
 from controller.model import Phase, Pod, Status, Want
 from controller.pods import Pods
 from controller.publish import routes_of
 from controller.pulse import Pulse
-from controller.rolekeeper import KeepFailed
+from controller.rolekeeper import KeepFailed, Kept, Stalled
 from controller.runtimes import Stage
 from controller.store.store import Store
 from controller.templates import Template
@@ -33,16 +34,30 @@ class FakeKeeper:
 
     told: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
     failure: str = ""
+    stalled: bool = False
     hanging: str = ""  # the name of a pod that is never done
+    changed: frozenset[str] = frozenset()  # levels where something is wrong every time
+    repeated: list[Collection[str]] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
 
-    async def keep(self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str]) -> bool:
+    async def keep(
+        self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str], repeated: Collection[str] = ()
+    ) -> Kept:
         await trio.lowlevel.checkpoint()
         self.told.append((trio.current_time(), f"{pod.name} at {address}", dict(passwords)))
         if self.hanging == pod.name:
             await trio.sleep_forever()
         if self.failure:
             raise KeepFailed(self.failure)
-        return False
+        if self.stalled:
+            raise Stalled("no answer")
+        self.repeated.append(repeated)
+        return Kept(self.changed, ("mallory's",) if self.changed & set(repeated) else ())
+
+    async def restore(self, pod: Pod, template: Template, address: str, password: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.restored.append(password)
+        raise KeepFailed("the owner has made it so")
 
 
 @dataclass
@@ -104,6 +119,47 @@ async def test_what_the_levels_below_the_owner_use_is_kept_every_minute(
     ]
 
 
+async def test_a_pod_where_somebody_goes_on_is_looked_at_every_second_and_then_the_sessions_end(
+    autojump_clock: MockClock, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.keeper.changed = frozenset({"read"})
+    await place.pod()
+    await trio.sleep(KEEP_EVERY + LOOK_AGAIN_AFTER * 3.5)
+    begun = place.keeper.told[0][0]
+    assert [when - begun for when, *_ in place.keeper.told] == [0, KEEP_EVERY, *(KEEP_EVERY + n for n in (1, 2, 3))]
+    assert place.keeper.repeated == [set(), set(), set(), {"read"}, {"read"}]
+    assert "mydb-key" in caplog.messages[-1]
+    assert """all sessions of these levels were ended: read; among them: "mallory's\"""" in caplog.messages[-1]
+
+
+async def test_a_pod_that_was_set_right_is_looked_at_ever_later(autojump_clock: MockClock, place: Place) -> None:
+    await place.pod()
+    await trio.testing.wait_all_tasks_blocked()
+    place.keeper.changed = frozenset({"read"})
+    await trio.sleep(KEEP_EVERY + LOOK_AGAIN_AFTER * 1.5)
+    place.keeper.changed = frozenset()
+    place.keeper.told.clear()
+    await trio.sleep(KEEP_EVERY * 4)
+    times = [when for when, *_ in place.keeper.told]
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [2, 4, 8, 16, 32, 60, 60]
+    assert place.keeper.repeated[-3:] == [{"read"}, {"read"}, set()], "a quiet minute makes it forgotten"
+
+
+async def test_a_pod_that_stalls_is_tried_again_ever_later(autojump_clock: MockClock, place: Place) -> None:
+    pod = await place.pod()
+    await trio.testing.wait_all_tasks_blocked()
+    place.keeper.stalled = True
+    place.keeper.told.clear()
+    with pytest.raises(RotationFailed, match="no answer"):
+        await place.keeping.rotate(pod.key)
+    await trio.sleep(220)
+    times = [when for when, *_ in place.keeper.told]
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [5, 10, 20, 40, 60, 60]
+    place.keeper.stalled = False
+    rotated = await place.keeping.rotate(pod.key)
+    assert rotated.pending == {}
+
+
 async def test_a_pod_is_kept_while_it_is_available(autojump_clock: MockClock, place: Place) -> None:
     await place.pod("page", {}, "page")
     pod = await place.pod()
@@ -132,6 +188,7 @@ async def test_a_rotation_without_gateways_is_done_at_once(autojump_clock: MockC
     assert not {rotated.secrets["owner"], rotated.secrets["read"]} & {"o", "r"}
     assert place.keeper.told[-1][2] == {level: rotated.secrets[level] for level in ("owner", "read")}
     assert rotated == place.now()
+    assert place.keeper.restored == [rotated.secrets["owner"]], "and that it could not be restored holds up nothing"
     assert rotated.pending == {}
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from controller.model import Pod
-from controller.rolekeeper import KeepFailed, RoleKeeper, verifier
+from controller.rolekeeper import KeepFailed, RoleKeeper, Stalled, _names, verifier
 from controller.templates import load_templates
 from router.access import AccessLevel
 from router.credentials import Verifier, parse_verifier
@@ -66,6 +66,42 @@ async def test_a_pretender_that_says_nothing_is_left(tmp_path: Path) -> None:
         with pytest.raises(KeepFailed, match=r"^the database does not answer in time$"):
             await RoleKeeper(limit=0.1).keep(POD, TEMPLATE, address, {"read": "read-secret"})
         assert b"secret" not in await trio.to_thread.run_sync(came)
+
+
+async def test_a_pretender_that_says_nothing_takes_no_time_from_others(tmp_path: Path) -> None:
+    keeper, said = RoleKeeper(limit=0.1, at_once=1), list[KeepFailed]()
+    (tmp_path / "other").mkdir()
+    with pretender(tmp_path, b"") as (address, silence), pretender(tmp_path / "other", OK) as (other, came):
+        with pytest.raises(Stalled):
+            await keeper.keep(POD, TEMPLATE, address, {"read": "read-secret"})
+        done = trio.Event()
+
+        async def keep() -> None:
+            with pytest.raises(KeepFailed) as failed:
+                await keeper.keep(POD, TEMPLATE, other, {"read": "read-secret"})
+            said.append(failed.value)
+            done.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep)
+            with trio.move_on_after(0.3):  # its thread is still taken, for longer than it has time itself
+                await done.wait()
+            assert said == []
+            await trio.to_thread.run_sync(silence)
+        await trio.to_thread.run_sync(came)
+    assert str(said[0]).startswith("the database said: ")
+
+
+async def test_a_pretender_is_told_no_password_by_the_owner_either(tmp_path: Path) -> None:
+    with pretender(tmp_path, CLEARTEXT) as (address, came):
+        with pytest.raises(KeepFailed, match=r"^the database said: "):
+            await RoleKeeper().restore(POD, TEMPLATE, address, "owner-secret")
+        assert b"secret" not in await trio.to_thread.run_sync(came)
+
+
+def test_names_of_sessions_are_fit_for_a_log() -> None:
+    rows = [("a\nb\x1b[2J",), ("",), ("x" * 100,), ("x" * 100,), *((str(n),) for n in range(9))]
+    assert _names(rows) == ("ab[2J", "x" * 64, "0", "1", "2")
 
 
 @pytest.mark.parametrize("address", ["", "nowhere", "unix:/nowhere/.s.PGSQL.5432"])

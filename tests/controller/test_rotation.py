@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +232,55 @@ async def test_who_locks_the_others_out_is_undone(home: Path, harm: str) -> None
             assert run(reader, "SHOW default_transaction_read_only") == [("on",)]
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 run(reader, "CREATE TABLE t (id int)")
+
+
+async def test_who_leaves_a_change_of_the_password_open_is_put_out_of_the_way(home: Path) -> None:
+    async with life(home) as living:
+        await living.pod(f"/wait?timeout={PATIENCE}")
+        words = living.passwords()
+        with (
+            session(living.upstream, "read", words["read"][0], "mydb") as reader,
+            session(living.upstream, "owner", words["owner"][0], "mydb") as owner,
+        ):
+            run(reader, "BEGIN READ WRITE;; ALTER ROLE reader PASSWORD 'mine'")
+            run(owner, "BEGIN;; ALTER ROLE owner PASSWORD 'mine'")
+            await living.rotate()
+            for held in (reader, owner):
+                with pytest.raises(psycopg.OperationalError):
+                    run(held, "COMMIT")
+        await living.gateway.until_logins(1)
+        assert [living.enter(level) for level in LEVELS] == ["owner", "writer", "reader"]
+
+
+@pytest.mark.parametrize("ending", ["COMMIT", "SELECT 1"])
+async def test_who_takes_from_a_level_what_the_owner_makes_later_is_undone(home: Path, ending: str) -> None:
+    make = "CREATE TABLE t{0} (id int);; CREATE FUNCTION f{0}() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    async with life(home) as living:
+        await living.pod(f"/wait?timeout={PATIENCE}")
+        words = living.passwords()
+        with (
+            session(living.upstream, "read", words["read"][0], "mydb") as reader,
+            session(living.upstream, "write", words["write"][0], "mydb") as writer,
+            session(living.upstream, "owner", words["owner"][0], "mydb") as owner,
+        ):
+            run(owner, make.format(0))
+            run(writer, f"BEGIN;; DROP OWNED BY writer CASCADE;; {ending}")
+            with suppress(psycopg.Error):  # the other may have it
+                run(reader, f"BEGIN READ WRITE;; SET statement_timeout = 100;; DROP OWNED BY reader;; {ending}")
+            run(owner, "ALTER ROLE owner SET default_transaction_read_only = on")
+            await living.rotate()
+            run(owner, make.format(1))
+        await living.gateway.until_logins(1)
+        words = living.passwords()
+        with (
+            session(living.upstream, "read", words["read"][0], "mydb") as reader,
+            session(living.upstream, "write", words["write"][0], "mydb") as writer,
+        ):
+            for number in (0, 1):
+                assert run(reader, f"SELECT * FROM t{number}") == []
+                run(writer, f"INSERT INTO t{number} SELECT f{number}()")
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    run(reader, f"SELECT f{number}()")
 
 
 async def test_a_pod_that_is_stopped_or_has_no_keeper_is_not_rotated(home: Path) -> None:

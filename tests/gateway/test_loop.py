@@ -163,6 +163,23 @@ def test_the_end_of_the_loop_cancels_tasks_where_they_wait() -> None:
     loop.call(ended.append, "after the end")  # forgotten
 
 
+def test_a_task_that_has_not_begun_lets_go_of_what_it_was_given() -> None:
+    kept: list[str] = []
+    loop = Loop()
+
+    async def keep() -> None:
+        try:
+            await pause(3600)
+        finally:
+            kept.append("let go")
+
+    loop.call(loop.spawn, keep())
+    loop.call(loop.cancel_tasks)
+    loop.stop()
+    loop.run()
+    assert kept == ["let go"]
+
+
 def test_a_task_that_fails_takes_nothing_else_down(caplog: pytest.LogCaptureFixture) -> None:
     loop = Loop()
 

@@ -2,15 +2,20 @@
 taken back. The SQL that a role may run is a table of its own, in tests/controller/templates.
 """
 
+import os
+import secrets
 import select
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 
 from tests.running import PATIENCE, Pod, Podgate
 from tests.scenarios.api import call, everywhere, in_force, share
-from tests.scenarios.databases import Way, into
+from tests.scenarios.databases import SOON, Watcher, Way, into
 from tests.scenarios.people import add, make_token
 
 ROLES = {"read": "reader", "write": "writer", "manage": "owner"}
@@ -110,3 +115,29 @@ def test_a_token_that_is_revoked_ends_what_it_opened(podgate: Podgate, vault: Po
     with way.connect() as connection:
         call(podgate, "DELETE", f"tokens/{made['id']}")
         has_ended(connection)
+
+
+# A program that a cancel does not end, since it takes it for an error like any other.
+DEAF = """do $$ begin loop
+    begin perform pg_sleep(60) as {}; exception when query_canceled then null; end;
+end loop; end $$"""
+
+
+@pytest.mark.parametrize("how", ["vanishes", "is told no"])
+@pytest.mark.parametrize("work", ["select pg_sleep(60) as {}", DEAF], ids=["heeds", "deaf"])
+def test_the_database_does_not_go_on_for_somebody_who(
+    podgate: Podgate, lena: Way, closed: Way, how: str, work: str
+) -> None:
+    mark = f"left_{secrets.token_hex(4)}"
+    with closing(held(podgate, lena, "read")) as connection, Watcher(closed) as watcher:
+        connection.pgconn.send_query(work.format(mark).encode())
+        connection.pgconn.flush()
+        watcher.sleeping(mark)()
+        if how == "vanishes":
+            with socket.socket(fileno=os.dup(connection.fileno())) as stream:
+                stream.shutdown(socket.SHUT_RDWR)  # without a goodbye
+        else:
+            call(podgate, "DELETE", f"pods/{lena.database}/grants/user:{lena.user}")
+        began = time.monotonic()
+        watcher.wait_until_over(mark)
+        assert time.monotonic() - began < SOON

@@ -49,7 +49,7 @@ def age(living: Living, postgres: str) -> Path:
             extra_groups=[] if user else None,
         )  # fmt: skip
         assert "ERROR" not in done.stdout + done.stderr, done.stderr
-    (cluster / "podgate-2").unlink()
+    (cluster / "podgate-3").unlink()
     return cluster
 
 
@@ -63,7 +63,7 @@ async def test_a_cluster_of_the_version_before_is_brought_up_to_this_one(living:
 
     await living.launch("p1", "postgres", generation=2)
     await living.until_ready("p1")
-    assert (cluster / "podgate-2").exists()
+    assert (cluster / "podgate-3").exists()
     with session(upstream, "read") as reader:
         assert run(reader, "SELECT name FROM hats") == [("fez",)]
         assert outcome(reader, "SELECT pg_terminate_backend(0)") == "InsufficientPrivilege"
@@ -93,7 +93,7 @@ async def test_functions_that_run_as_the_owner_are_closed_to_readers_when_a_clus
     with session(upstream, "read") as reader:
         assert outcome(reader, "SELECT \"Sneak; --\"('x')") == "ok"
     await living.end("p1")
-    (living.home / "pods/p1/data/cluster/podgate-2").unlink()
+    (living.home / "pods/p1/data/cluster/podgate-3").unlink()
     await living.launch("p1", "postgres", generation=2)
     await living.until_ready("p1")
     with session(upstream, "read") as reader, session(upstream, "write") as writer:

@@ -2,10 +2,15 @@
 
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 import trio
 
-from tests.controller.runtimes.homes import new_home, only_life
+from controller.model import Pod
+from controller.rolekeeper import Kept, RoleKeeper
+from controller.templates import load_templates
+from router.access import AccessLevel
+from tests.controller.runtimes.homes import SECRETS, new_home, only_life
 from tests.controller.runtimes.postgres import outcome, refused, run, session
 
 OK, DENIED, READ_ONLY = "ok", "InsufficientPrivilege", "ReadOnlySqlTransaction"
@@ -234,6 +239,11 @@ async def test_the_keeper_sets_passwords_and_nothing_else(upstream: str) -> None
             "podgate.keep('reader', 'md5" + "0" * 32 + "')",
             f"podgate.keep('reader', '{verifier} ')",
             "podgate.keep('reader', $$x' SUPERUSER --$$)",
+            f"podgate.set_right('reader', '{verifier}')",
+            "podgate.make_way('reader')",
+            "podgate.part('owner')",
+            "podgate.part('keeper')",
+            "podgate.part(NULL)",
         ):
             assert outcome(keeper, f"SELECT {call}") == DENIED, call
         for statement in (
@@ -252,3 +262,48 @@ async def test_the_keeper_sets_passwords_and_nothing_else(upstream: str) -> None
         run(keeper, "SET search_path = pg_temp, public")
         assert run(keeper, f"SELECT podgate.keep('reader', '{verifier}')") == [(False,)]
     assert "password authentication failed" in await trio.to_thread.run_sync(refused, upstream, "read")
+
+
+async def test_who_holds_up_the_keeper_is_ended_and_nobody_else_is(upstream: str) -> None:
+    pod = Pod(1, "my-p1-1", "my-p1", "postgres", AccessLevel.READ, 0.0, secrets=SECRETS)
+    with (
+        session(upstream, "owner") as owner,
+        session(upstream, "write") as writer,
+        session(upstream, "read") as reader,
+        session(upstream, "read") as mallory,
+    ):
+        run(owner, "BEGIN;; ALTER DATABASE my_p1 SET work_mem = '5MB'")
+        run(writer, "BEGIN;; CREATE TEMPORARY TABLE t (id int)")
+        run(reader, "BEGIN;; SELECT * FROM pg_roles")
+        run(mallory, "BEGIN READ WRITE;; ALTER ROLE reader PASSWORD 'mine';; ALTER ROLE reader SET work_mem = '1MB'")
+        kept = await RoleKeeper().keep(pod, load_templates()["postgres"], upstream, {"read": "new"})
+        assert kept == Kept(frozenset({"read"}))
+        with pytest.raises(psycopg.OperationalError):
+            run(mallory, "COMMIT")
+        for other in (owner, writer, reader):
+            run(other, "COMMIT")
+    assert refused(upstream, "read", "new") == ""
+
+
+async def test_the_sessions_of_a_level_end_where_it_is_wrong_again_and_again(upstream: str) -> None:
+    pod = Pod(1, "my-p1-1", "my-p1", "postgres", AccessLevel.READ, 0.0, secrets=SECRETS)
+    keeper, template = RoleKeeper(), load_templates()["postgres"]
+    passwords = {level: SECRETS[level] for level in ("write", "read")}
+    await keeper.keep(pod, template, upstream, passwords)
+    with session(upstream, "write") as writer, session(upstream, "read") as reader:
+        kept = await keeper.keep(pod, template, upstream, passwords, passwords)
+        assert kept == Kept(), "nothing was wrong"
+        run(reader, "BEGIN READ WRITE;; ALTER ROLE reader PASSWORD 'mine';; COMMIT")
+        kept = await keeper.keep(pod, template, upstream, passwords, passwords)
+        assert kept == Kept(frozenset({"read"}), ("a test",))
+        with pytest.raises(psycopg.OperationalError):
+            run(reader, "SELECT 1")
+        run(writer, "SELECT 1")
+    assert refused(upstream, "read") == ""
+
+
+async def test_no_level_but_the_owners_takes_all_connections(upstream: str) -> None:
+    question = "SELECT rolname, rolconnlimit < current_setting('max_connections')::int - 3 FROM pg_roles"
+    with session(upstream, "owner") as owner:
+        found = run(owner, f"{question} WHERE rolname IN ('owner', 'writer', 'reader') AND rolconnlimit > 0")
+    assert sorted(found) == [("reader", True), ("writer", True)]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ from gateway.wire.verdict import More
 from router.access import AccessLevel
 from router.credentials import Token
 from tests.gateway.postgres.logins import ITERATIONS, SALT, verifier
-from tests.peers import Serve, read_exactly, read_to_end
+from tests.gateway.running import Running
+from tests.peers import DEADLINE, Serve, read_exactly, read_to_end
 
 READY = message(b"Z", b"I")
 OK = authentication(Auth.OK)
@@ -93,3 +95,10 @@ def messages(data: bytes) -> list[tuple[bytes, bytes]]:
         found.append((one.kind, one.body))
         data = data[one.size :]
     return found
+
+
+def seen_out(gateway: Running) -> None:
+    """Wait until nothing is left of any session."""
+    last = time.monotonic() + DEADLINE
+    while gateway.in_loop(lambda: len(gateway.services.sessions) + len(gateway.services.leaving)):
+        assert time.monotonic() < last

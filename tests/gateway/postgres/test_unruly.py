@@ -92,6 +92,9 @@ UNRULY: dict[str, tuple[Steps, str]] = {
     "too large": (say(b"R" + (LARGEST_MESSAGE + 5).to_bytes(4, "big")), "08006"),
     "too short": (say(b"R" + bytes(4)), "08006"),
     "too much": (say(message(b"N", b"\0") * (MOST_MESSAGES + 1)), "08006"),
+    "too many bytes": (say(message(b"N", bytes(60_000)) * 5), "08006"),
+    "a question after the login": (by_scram(then=CLEARTEXT + WELCOME), "08006"),
+    "a late question": (by_scram(then=WELCOME[:-6] + CLEARTEXT + READY), "08006"),
     "no kind": (say(message(b"R", b"\0")), "08006"),
     "a bad key": (say(OK, message(b"K", bytes(6))), "08006"),
     "cleartext": (say(CLEARTEXT), "08004"),
@@ -185,6 +188,24 @@ def test_any_way_of_asking_for_a_password_is_passed_on(gateway: Running, ca: tru
         last = authentication(Auth.SASL_FINAL, b"last") + OK
         assert client.receive(len(last)) == last
         client.close()
+
+
+def test_a_token_is_not_passed_on_to_a_database_that_asks_for_it(gateway: Running, ca: trustme.CA) -> None:
+    heard: list[bytes] = []
+
+    def steps(connection: socket.socket, _startup: Startup) -> None:
+        connection.sendall(CLEARTEXT)
+        heard.append(connection.recv(100))
+
+    with upstream(database(steps)) as server:
+        client = public(gateway, ca, server.address)
+        assert client.receive(len(CLEARTEXT)) == CLEARTEXT
+        client.send(password_message(TOKEN))
+        fields = error_fields(client.receive_to_end()[0])
+        client.close()
+        server.wait_until_idle()
+    assert fields["C"] == "28P01"
+    assert heard == [b""]
 
 
 def test_where_nobody_can_tell_whose_turn_it_is_the_login_is_relayed(gateway: Running, ca: trustme.CA) -> None:
