@@ -69,7 +69,7 @@ class Identifying:
             raise Refusal(
                 Reason.WRONG_TOKEN,
                 f"the password is no valid API token of a user {shown(name)}",
-                "The user is your Podgate name, and the password an API token of yours: podgate token create NAME",
+                "The user is your Podgate name, and the password an API token of that user: podgate token create psql",
                 for_log=why,
             )
         return Identified(proof, principal, last_word)

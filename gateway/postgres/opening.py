@@ -175,7 +175,7 @@ class DatabaseOpening:
         raise Refusal(
             Reason.LOGIN_REFUSED,
             f"the database behind {self._visit.host} does not take the gateway's login for your level",
-            "Its owner can give it new ones: podgate pod rotate NAME",
+            "Its owner can give the database new passwords: podgate pod rotate NAME",
             for_log="; ".join(failures),
         )
 
@@ -214,11 +214,12 @@ def _full(host: str, full: Full) -> Refusal:
     """Refuse because an endpoint has as many sessions as it may."""
     if full.limit is Limit.UNKNOWN:
         return Refusal(Reason.TOO_MANY, f"how many connections {host} has cannot be told at the moment", "Try again.")
-    message = f"{host} takes {full.most} connections, and so many are open"
+    message, which = f"{host} takes {full.most} connections, and so many are open", ""
     if full.limit is Limit.USER:
+        which = "-of-user"
         message = f"{host} takes {full.most} connections of one user, and you have so many open"
     return Refusal(
         Reason.TOO_MANY,
         message,
-        "Close one, or ask its owner: podgate pod access NAME LEVEL --most-connections N",
+        f"Close one, or ask its owner: podgate pod access NAME --most-connections{which} N",
     )

@@ -2,13 +2,15 @@
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +25,7 @@ from podgate.cli.levels import Access
 from podgate.cli.output import Json, answer, answer_json, talk
 from podgate.cli.pods import find, wait_until
 
-BEGINS_TOKEN = "pgt_"  # noqa: S105  # an API token; admin.token is none
+BORROWED = 24 * 3600  # seconds that a token made for one client lasts at the most
 START_PATIENCE = 60.0  # seconds that a pod on its way is waited for
 
 
@@ -66,11 +68,32 @@ def connect(
         answer(opening.shell)
     else:
         _see_routed(client, pod)
-        if by_token and (token := target.token()).startswith(BEGINS_TOKEN):
-            opening = replace(opening, secrets={"PGPASSWORD": os.environ.get("PGPASSWORD", token)})
-        elif is_database(_endpoint(pod)):
+        if by_token:
+            with _password(client, target, name) as password:
+                code = execute(replace(opening, secrets={"PGPASSWORD": password}))
+            raise typer.Exit(code)
+        if is_database(_endpoint(pod)):
             _tell_what_it_takes(pod, opening)
         raise typer.Exit(_browse(opening) if _protocol(pod) == "http" else execute(opening))
+
+
+@contextmanager
+def _password(client: Client, target: Target, pod: str) -> Iterator[str]:
+    """Give what the client that is opened is to show: what PGPASSWORD says, our own token, or, for admin.token is no
+    user's, one that is made for this pod and taken back when the client has ended.
+    """
+    held = target.credential()
+    if given := os.environ.get("PGPASSWORD"):
+        yield given
+    elif held.source != str(target.home / "admin.token"):
+        yield held.token
+    else:
+        name = f"podgate connect {secrets.token_hex(4)}"
+        token = client.post("tokens", body={"name": name, "pod": pod, "expires_in": BORROWED})["token"]
+        try:
+            yield token
+        finally:
+            client.delete("tokens", name)
 
 
 def _tell_what_it_takes(pod: Mapping[str, Any], opening: Opening) -> None:

@@ -122,8 +122,8 @@ def way_into_database(pod: str, endpoint: Document) -> str:
     if takes_token(endpoint):
         certified = ", or their client certificate (podgate certificate issue)" if endpoint.get("certificates") else ""
         return (
-            f"{pod} takes the user name of who holds {level}, with an API token as the password "
-            f"(podgate token create psql){certified}"
+            f"{pod} takes whoever holds {level}, by their own user name and with an API token of theirs as the "
+            f"password (podgate token create psql){certified}"
         )
     if endpoint.get("certificates"):
         proof = f"the client certificate (podgate certificate issue) of who holds {level}"

@@ -166,9 +166,6 @@ def test_where_a_token_is_the_password_the_line_has_ones_own_name_and_no_passwor
     )
     found = run("connect", "mydb", "--json").json()
     assert (found["env"], found["uri"]) == ({}, "postgresql://alice@mydb.pods.localhost:8443/mydb")
-    opened = run("connect", "mydb")  # by admin.token, which is no password: psql asks
-    assert (opened.code, opened.out.splitlines()[0]) == (7, "")
-    assert opened.err == told.err
 
 
 def test_ones_own_token_is_the_password_of_the_client_that_is_opened(
@@ -191,6 +188,21 @@ def test_ones_own_token_is_the_password_of_the_client_that_is_opened(
     assert (password, token in conninfo) == (token, False)
     monkeypatch.setenv("PGPASSWORD", "another")
     assert run("connect", "mydb").out.splitlines()[0] == "another"
+
+
+def test_an_administrator_without_a_token_gets_one_for_as_long_as_the_client_runs(
+    run: Run, real: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "psql")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    run("pod", "create", "mydb", "--template", "db", "--no-wait")
+    monkeypatch.setattr("podgate.cli.connect._see_routed", lambda *_: None)
+    opened = run("connect", "mydb")
+    password, conninfo = opened.out.splitlines()
+    assert (opened.code, password[:4]) == (7, "pgt_")
+    assert "user=admin dbname=mydb" in conninfo
+    assert run("token", "list", "--json").json()["tokens"] == []
 
 
 def test_without_psql_it_is_told_how_to_get_it(

@@ -75,8 +75,8 @@ def test_who_makes_a_pod_that_is_not_public_learns_who_can_connect(run: Run, con
     assert "podgate connect" not in owners.out + readers.out
     told = ("pod", "create", "mydb", "--template", "web", "--no-wait")
     assert run(*told).err == (
-        "It asks for owner. mydb takes the user name of who holds owner, with an API token as the password (podgate "
-        "token create psql)\n"
+        "It asks for owner. mydb takes whoever holds owner, by their own user name and with an API token of theirs as "
+        "the password (podgate token create psql)\n"
     )
     everyones = run(*told, "--access", "public")
     assert (everyones.err, "podgate connect mydb" in everyones.out) == ("", True)

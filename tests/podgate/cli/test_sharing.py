@@ -47,12 +47,13 @@ def test_a_level_below_what_the_endpoint_asks_for_is_told(run: Run, site: Real) 
     told = run("share", "mydb", "--with", "alice").err
     own = "the pod's own user and password, which its owner is told"
     assert told.splitlines()[1] == (
-        "mydb takes the user name of who holds read, with an API token as the password (podgate token create psql)"
+        "mydb takes whoever holds read, by their own user name and with an API token of theirs as the password "
+        "(podgate token create psql)"
     )
     assert run("pod", "access", "mydb", "--client-certificates").code == 0
     assert run("share", "mydb", "--with", "alice").err.splitlines()[1] == (
-        "mydb takes the user name of who holds read, with an API token as the password (podgate token create psql), "
-        "or their client certificate (podgate certificate issue)"
+        "mydb takes whoever holds read, by their own user name and with an API token of theirs as the password "
+        "(podgate token create psql), or their client certificate (podgate certificate issue)"
     )
     assert run("pod", "access", "mydb", "public").code == 0
     assert f"anybody may connect to mydb.pods.localhost:8443 with {own}: it is public\n" in (
