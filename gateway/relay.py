@@ -324,7 +324,7 @@ class Relay:
         link.closed = why
         self._links.discard(link)
         self.upkeep.end(link)
-        self._loop.forget(link.client_fd)
-        self._loop.forget(link.upstream_fd)
         if link.ended is not None:
             link.ended()
+        self._loop.forget(link.client_fd)
+        self._loop.forget(link.upstream_fd)

@@ -45,6 +45,7 @@ def leave(services: Services, link: Link, session: Session | None, role: str, he
     except OSError:  # out of descriptors
         return held.close()
     upstream.setblocking(False)
+    services.loop.watch(link.upstream_fd, 0)  # the kernel would go on with it: what it is of is not closed yet
     return services.loop.spawn(_see_out(services, link.route, upstream, session, role, held))
 
 

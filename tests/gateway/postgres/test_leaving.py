@@ -3,6 +3,7 @@
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -75,6 +76,9 @@ def reader(gateway: Running, ca: trustme.CA, server: Upstream) -> TlsPeer:
     assert client.receive(len(CLEARTEXT)) == CLEARTEXT
     client.send(password_message(TOKEN))
     client.receive(len(OK + WELCOME))
+    last = time.monotonic() + DEADLINE
+    while not gateway.services.relay.count():  # it is told that it is in a moment before it is
+        assert time.monotonic() < last
     return client
 
 
