@@ -42,7 +42,7 @@ check: setup
 	$(BIN)/mypy
 
 test: check system clients
-	$(BIN)/pytest
+	@sh deploy/test.sh $(BIN)/pytest
 
 bench: setup system
 	@sh deploy/bench-packages.sh
