@@ -24,7 +24,8 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ class Session:
 
     key: CancelKey  # the client's
     host: str
-    _address: Address
+    address: Address  # of its database
     _real: CancelKey  # the database's
     _slot: int
     _held: "dict[int, Session]"
@@ -92,7 +93,7 @@ class Session:
     async def interrupt(self) -> None:
         """Tell the database to end what it does for this session. Raises OSError and TooSlow."""
         with time_limit(DELIVERY):
-            await _send(self._address, self._real)
+            await _send(self.address, self._real)
 
     @property
     def process_id(self) -> int:
@@ -245,18 +246,13 @@ def _has_room(under_way: Counter[str], of: str) -> bool:
     return under_way[of] < MOST_OF_ONE and under_way.total() < MOST_UNDER_WAY
 
 
-class _counted:  # noqa: N801  # used as a statement
-    """`with _counted(under_way, of):` counts one more for as long as the block runs."""
-
-    __slots__ = ("of", "under_way")
-
-    def __init__(self, under_way: Counter[str], of: str) -> None:
-        self.under_way, self.of = under_way, of
-
-    def __enter__(self) -> None:
-        self.under_way[self.of] += 1
-
-    def __exit__(self, *_error: object) -> None:
-        self.under_way[self.of] -= 1
-        if not self.under_way[self.of]:
-            del self.under_way[self.of]
+@contextmanager
+def _counted(under_way: Counter[str], of: str) -> Iterator[None]:
+    """Count one more for as long as the block runs."""
+    under_way[of] += 1
+    try:
+        yield
+    finally:
+        under_way[of] -= 1
+        if not under_way[of]:
+            del under_way[of]

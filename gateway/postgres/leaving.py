@@ -11,6 +11,7 @@ Source: PostgreSQL, "Canceling Requests in Progress", and pg_terminate_backend (
 import logging
 import socket
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from gateway.cancelling import Session
 from gateway.errors import Refusal
@@ -58,11 +59,11 @@ async def _see_out(
             upstream.shutdown(socket.SHUT_WR)
             if await _has_ended(upstream, UNASKED):
                 return
-            with suppress(TooSlow):
+            with suppress(TooSlow, OSError):
                 await session.interrupt()
             if await _has_ended(upstream, HEEDED):
                 return
-            await _terminate(services, route, session.process_id, role)
+            await _terminate(services, route, session, role)
             if not await _has_ended(upstream, ENDED):
                 log.warning("%s: its database goes on with a session whose client has left", session.host)
     finally:
@@ -82,15 +83,19 @@ async def _has_ended(upstream: socket.socket, seconds: float) -> bool:
         return False
 
 
-async def _terminate(services: Services, route: Route, process_id: int, role: str) -> None:
-    """End a session of `role`, by the login of the database's owner if we have one."""
-    logins = route.database.logins
-    for login in logins.get(AccessLevel.OWNER, ()) or logins.get(AccessLevel.MANAGE, ()):
+async def _terminate(services: Services, route: Route, session: Session, role: str) -> None:
+    """End a session of `role`, by the login of the database's owner if we have one: as it is now, for passwords rotate,
+    or as it was when the session began, if there is none now. It is asked for at the very database of the session.
+    """
+    found = services.engine.policy.routes.find(session.host)
+    database = found.database if found is not None and found.database.logins else route.database
+    there = replace(route, upstreams=(session.address,), database=database)
+    for login in database.logins.get(AccessLevel.OWNER, ()) or database.logins.get(AccessLevel.MANAGE, ()):
         try:
             with time_limit(ASKING):
-                return await _terminate_as(services, route, login, process_id, role)
+                return await _terminate_as(services, there, login, session.process_id, role)
         except (NotTaken, Said, Refusal, Malformed, TooSlow) as error:
-            log.warning("%s: a session whose client has left could not be ended: %s", route.host, error)
+            log.warning("%s: a session whose client has left could not be ended: %s", session.host, error)
     return None
 
 

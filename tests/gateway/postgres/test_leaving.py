@@ -32,6 +32,7 @@ class Busy:
         self._heeds = heeds
         self._end = threading.Event()
         self.told: queue.Queue[str] = queue.Queue()
+        self.terminated_by: list[str] = []
 
     def serve(self, connection: socket.socket) -> None:
         size = read_exactly(connection, 4)
@@ -39,7 +40,8 @@ class Busy:
         if packet == cancel_request(KEY):
             return self._hear("cancel")
         connection.sendall(OK + WELCOME)
-        if b"user\0ownerr\0" in packet:
+        if b"user\0owner" in packet:
+            self.terminated_by.append(packet[packet.index(b"owner") :].split(b"\0", 1)[0].decode())
             kind, query = read_message(connection)
             assert kind == b"Q"
             assert b"pg_terminate_backend(pid)" in query
@@ -101,6 +103,24 @@ def test_a_session_is_seen_out(gateway: Running, ca: trustme.CA, heeds: str, how
         seen_out(gateway)
     assert told == EXPECTED[heeds]
     assert busy.told.empty()
+
+
+def test_it_is_ended_by_the_login_of_now_where_it_began(gateway: Running, ca: trustme.CA) -> None:
+    """The logins may have rotated since, and the pod may have moved."""
+    busy, elsewhere = Busy("terminate"), Busy("terminate")
+    with upstream(busy.serve) as server, upstream(elsewhere.serve) as other:
+        client = reader(gateway, ca, server)
+        gateway.route(
+            HOST, "postgres", other.address, access=AccessLevel.READ, grants={"user:alice": AccessLevel.READ},
+            database=Database("mydb", LOGINS | {AccessLevel.OWNER: (Login("owner2", "new"),)}),
+        )  # fmt: skip
+        gateway.know(forget=["token:t1"])
+        assert [busy.told.get(timeout=DEADLINE) for _ in range(3)] == EXPECTED["terminate"]
+        client.close()
+        server.wait_until_idle()
+        seen_out(gateway)
+    assert busy.terminated_by == ["owner2"]
+    assert other.accepted == 0
 
 
 def test_a_session_that_ends_by_itself_is_left_alone(gateway: Running, ca: trustme.CA) -> None:
