@@ -26,7 +26,7 @@ from gateway.postgres.naming import unknown
 from gateway.postgres.opening import DatabaseOpening
 from gateway.proof import Proof, by_certificate
 from gateway.replies import reply
-from gateway.services import Services as Services
+from gateway.services import Services
 from gateway.sniffing import peek, peek_now
 from gateway.tls import TlsClient, alert, handshake
 from gateway.upstream import closed_on_error, dial

@@ -15,9 +15,10 @@ from typing import Any
 
 import trio
 
-from gateway.connection import Connection, Services
+from gateway.connection import Connection
 from gateway.link import Link
 from gateway.listening import most_links
+from gateway.services import Services
 from gateway.waiting import READ
 
 log = logging.getLogger("podgate.server")

@@ -22,7 +22,6 @@ from gateway.asking import Document, Questions
 from gateway.audit import Trail
 from gateway.cancelling import Sessions, from_document
 from gateway.certificates import Certificates
-from gateway.connection import Services
 from gateway.control import Channel
 from gateway.link import Limits
 from gateway.logs import log_to
@@ -32,6 +31,7 @@ from gateway.quota import Quota
 from gateway.relay import Relay
 from gateway.revocation import Revocation
 from gateway.server import Server
+from gateway.services import Services
 from gateway.tls import Contexts
 from gateway.web.engine import Engine
 from gateway.web.visit import Policy

@@ -11,10 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from router.access import AccessLevel, Grants
-from router.database import NO_DATABASE as NO_DATABASE
-from router.database import Database as Database
-from router.database import Login as Login
-from router.database import parse_database
+from router.database import NO_DATABASE, Database, parse_database
 from router.hostname import InvalidName, check_pattern, normalise
 
 LONGEST_SOCKET_PATH = 107  # bytes (unix(7): sun_path is 108 with its final NUL)

@@ -22,7 +22,7 @@ async def read_startup(client: TlsClient) -> Startup | CancelRequest:
         raise misunderstood(error) from error
     client.unread = client.unread[startup.size :]
     client.is_heard = True
-    if isinstance(startup, Startup) and _CONTROL.search("".join(map(startup.parameters.get, _LOGGED, ("", "")))):
+    if isinstance(startup, Startup) and any(_CONTROL.search(startup.parameters.get(name, "")) for name in _LOGGED):
         raise Refusal(Reason.MALFORMED, "the name of the user or of the database holds a control character")
     return startup
 

@@ -27,10 +27,7 @@ from router.credentials import LONGEST_NAME, SALTS_KEY, Credentials, Verifier, p
 
 ITERATIONS = 4096  # of SCRAM, that one who has no token is told, as those are who have (controller.tokens)
 LARGEST_ANSWER = 16 * 1024  # bytes of a message by which a client logs in: a web token with many claims
-
-
 _PEPPER = secrets.token_bytes(32)  # where there is no key that all workers know
-
 
 Clock = Callable[[], float]
 

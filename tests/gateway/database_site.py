@@ -12,8 +12,9 @@ from gateway.peers import Peers
 from gateway.supervisor import Supervisor
 from gateway.wire.pgmessage import CancelKey
 from router.access import AccessLevel
-from router.model import NO_DATABASE, Protocol, Route, parse_address
-from router.model import Database as Limits
+from router.database import NO_DATABASE
+from router.database import Database as Limits
+from router.model import Protocol, Route, parse_address
 from router.snapshot import Version
 from tests.gateway.databases import Database, Session, cancel, log_in
 from tests.gateway.supervising import Told, snapshot, supervising

@@ -11,7 +11,6 @@ import trio
 
 from certs.leaf import Leaf
 from gateway.certificates import Certificates
-from gateway.connection import Services
 from gateway.link import Limits
 from gateway.listening import listen
 from gateway.loop import Loop
@@ -19,6 +18,7 @@ from gateway.options import Options
 from gateway.relay import Relay
 from gateway.revocation import Revocation
 from gateway.server import Server
+from gateway.services import Services
 from gateway.tls import Contexts
 from gateway.web.visit import Policy
 from router.access import AccessLevel

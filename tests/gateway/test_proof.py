@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certs.client import ClientName
 from gateway.proof import (
@@ -29,9 +29,9 @@ from router.access import AccessLevel, Principal
 from router.credentials import Credential, Credentials, Ended, Issuer, User
 from router.sealing import CLOCK_SKEW, seal
 from tests.gateway.web.site import ALICE, HOST, KEY, NOW, session, token
+from tests.gateway.webtokens import CLAIMS, EC, ED, ISSUER, P384, RSA, jwk, signed
 
 ALICES = User("alice", frozenset(("lab",)), since=NOW - 100)
-ISSUER = Issuer("https://i.test", "podgate", (), {"sub-1": "alice"})
 TOKEN = token(ALICE, "alice")
 PROOFS: Mapping[str, Proof] = {
     "token": TokenProof("alice"),
@@ -128,23 +128,6 @@ def test_a_session_cookie_is_for_one_host() -> None:
 
 # ---- JSON web tokens
 
-RSA = rsa.generate_private_key(65537, 2048)
-EC, P384, ED = (
-    ec.generate_private_key(ec.SECP256R1()),
-    ec.generate_private_key(ec.SECP384R1()),
-    ed25519.Ed25519PrivateKey.generate(),
-)
-CLAIMS = {"iss": ISSUER.issuer, "aud": "podgate", "sub": "sub-1", "iat": NOW - 10, "exp": NOW + 100}
-
-
-def jwk(key: Any, kid: str | None, **more: Any) -> dict[str, Any]:
-    algorithms = jwt.algorithms.get_default_algorithms()
-    name = {rsa.RSAPrivateKey: "RS256", ec.EllipticCurvePrivateKey: "ES256", ed25519.Ed25519PrivateKey: "EdDSA"}
-    kind = next(value for base, value in name.items() if isinstance(key, base))
-    made: dict[str, Any] = json.loads(algorithms[kind].to_jwk(key.public_key()))
-    return made | ({"kid": kid} if kid is not None else {}) | more
-
-
 KEYS = (jwk(RSA, "r"), jwk(EC, "e"), jwk(ED, "d"))
 
 
@@ -155,11 +138,6 @@ def taken(text: str, keys: Iterable[Mapping[str, Any]] = KEYS, now: float = NOW,
     proof = by_web_token(text, found, now) if found is not None else None
     principal = proof.principal(known, now) if proof is not None else None
     return principal.user if principal is not None else None
-
-
-def signed(key: Any = RSA, algorithm: str = "RS256", kid: Any = "r", **claims: Any) -> str:
-    every = {name: value for name, value in (CLAIMS | claims).items() if value is not ...}
-    return jwt.encode(every, key, algorithm, headers={} if kid is None else {"kid": kid})
 
 
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(RSA, "RS256", "r"), (EC, "ES256", "e"), (ED, "EdDSA", "d")])

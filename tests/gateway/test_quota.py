@@ -17,7 +17,7 @@ from gateway.asking import Document, Questions
 from gateway.loop import Loop
 from gateway.quota import Full, Leave, Limit, Places, Quota
 from router.access import AccessLevel
-from router.model import Database as Limits
+from router.database import Database as Limits
 from router.model import Protocol, Route, TcpAddress
 from tests.gateway.database_site import Site, site
 from tests.gateway.databases import database

@@ -1,0 +1,38 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from certs.leaf import Leaf
+from gateway.options import Options
+from router.credentials import User
+from tests.gateway.postgres.clients import Seen
+from tests.gateway.postgres.scripted import by_scram, database, token
+from tests.gateway.running import Running, running
+from tests.peers import Upstream, upstream
+
+
+@pytest.fixture
+def gateway(leaf: Leaf) -> Iterator[Running]:
+    options = Options(public_port=8443, drain=0, domain="pods.test", connect_timeout=0.5, opening_budget=5.0)
+    with running([leaf], options) as gateway:
+        gateway.know(User("alice"), User("bob"), token(), token("pgt_of-bob", "bob", "t2"))
+        yield gateway
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return tmp_path / "ca.pem"
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def server(seen: Seen) -> Iterator[Upstream]:
+    with upstream(database(by_scram(), seen)) as server:
+        yield server
