@@ -81,9 +81,13 @@ def difference(before: Iterable[Route], after: Iterable[Route]) -> Difference:
 def _route(pod: Pod, seen: Observed | None, endpoint: TemplateEndpoint, domain: str) -> Route:
     state = _state(pod)
     upstreams: tuple[Address, ...] = ()
+    http: tuple[Address, ...] = ()
     if state is RouteState.AVAILABLE:
-        upstreams = _upstreams(pod, {} if seen is None else seen.upstreams, endpoint.name)
+        addresses = {} if seen is None else seen.upstreams
+        upstreams = _upstreams(pod, addresses, endpoint.name)
         state = state if upstreams else RouteState.FAILED
+        if endpoint.http_key in addresses:
+            http = _upstreams(pod, addresses, endpoint.http_key)
     settings = pod.settings_of(endpoint.name)
     return Route(
         host=host_of(pod.name, endpoint.name, domain),
@@ -97,6 +101,7 @@ def _route(pod: Pod, seen: Observed | None, endpoint: TemplateEndpoint, domain: 
         ip_allow=settings.ip_allow,
         certificates=settings.certificates,
         web=settings.web,
+        http=http,
     )
 
 

@@ -11,12 +11,14 @@ The walk of one connection through the files:
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
       postgres/     logs Postgres clients in, and itself in to their databases
+      bolt/         the same for Bolt; `ways` and `dialogue` are what both need
       proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
       web/          the HTTP engine: judges, rewrites and passes on each request (no I/O but in `relaying`)
       upstream      dials the pod
       errors        why a connection is refused; `replies` says so in its own protocol, `parting` lets it read that
     link          what is known of an established connection
-    relay         owns every link until both sides have ended; `openssl` is TLS without copies
+    relay         owns every link until both sides have ended; `openssl` is TLS without copies, `transform` what the
+                  bytes of some links pass through
     services      what the connections of a worker share; `failures` counts wrong credentials
     upkeep        looks at each link now and then, for what no event tells
     revocation    ends links whose access was taken back

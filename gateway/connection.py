@@ -16,8 +16,11 @@ logged. Nothing of the budget survives into the relay.
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Literal, NoReturn
 
+from gateway.bolt.arriving import is_bolt, is_from_own_page, read_request, upgrade
+from gateway.bolt.opening import GraphOpening
 from gateway.errors import Abandoned, Answered, Reason, Refusal
 from gateway.link import Link
 from gateway.openssl import handle_of
@@ -126,6 +129,8 @@ class Connection:
             return await DatabaseOpening(self.services, tls, visit).lead(route)
         if route.protocol is Protocol.HTTP:
             return await self._lead_request(tls, visit)
+        if route.protocol is Protocol.BOLT:
+            return await self._lead_graph(tls, visit, route)
         proof = self.admit(visit, route)
         upstream = (await dial(route, self.services.options.connect_timeout)).socket
         if self.policy is not self.services.engine.policy:
@@ -133,6 +138,18 @@ class Connection:
                 route = self._renewed(route)
                 proof = self.admit(visit, route)
         return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
+
+    async def _lead_graph(self, tls: TlsClient, visit: Visit, route: Route) -> Link:
+        if not await is_bolt(tls):
+            self.protocol = Protocol.HTTP
+            head = await read_request(tls, route)
+            if head is None:
+                return await self._lead_request(tls, visit)
+            if not is_from_own_page(head, visit):
+                visit = replace(visit, certificate=None)
+            tls = self.tls = await upgrade(tls, head, visit)
+            self.protocol = Protocol.BOLT
+        return await GraphOpening(self.services, tls, visit).lead()
 
     async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
         engine = self.services.engine
@@ -208,7 +225,7 @@ class Connection:
             raise unknown(self.host)
         self._check_protocol(hello, route)
         self.protocol = route.protocol
-        says_more = route.protocol in (Protocol.HTTP, Protocol.POSTGRES) or self._asks_for_certificate(route)
+        says_more = route.protocol is not Protocol.TCP or self._asks_for_certificate(route)
         if not says_more:
             self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
         return route
@@ -216,7 +233,7 @@ class Connection:
     def _check_protocol(self, hello: ClientHello, route: Route) -> None:
         """Tell a client that cannot mean this pod so in its own words, before the pod answers in others."""
         spoken = self.protocol
-        if spoken is None and route.protocol is not Protocol.TCP and _HTTP_ALPN.intersection(hello.alpn):
+        if spoken is None and route.protocol is Protocol.POSTGRES and _HTTP_ALPN.intersection(hello.alpn):
             spoken = Protocol.HTTP
         if spoken is None or spoken is route.protocol or route.protocol is Protocol.TCP:
             return

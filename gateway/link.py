@@ -20,6 +20,7 @@ from gateway import openssl
 from gateway.openssl import Why
 from gateway.proof import Proof
 from gateway.tls import TlsClient
+from gateway.transform import Transform
 from gateway.waiting import READ, WRITE
 from gateway.web.exchange import Exchange
 from gateway.web.visit import Visit
@@ -81,6 +82,7 @@ class Link:
         "route",
         "sent",
         "tls",
+        "transform",
         "up",
         "up_flow",
         "upstream",
@@ -105,6 +107,7 @@ class Link:
         least: AccessLevel | None = None,
         web: Exchange | None = None,
         tls: TlsClient | None = None,
+        transform: Transform | None = None,
     ) -> None:
         """Take over an open client and an open upstream; `first` is what the upstream is to get first.
 
@@ -122,7 +125,8 @@ class Link:
         self.visit = visit
         self.proof = proof
         self.least = least
-        self.web = web
+        self.web = web  # of HTTP alone
+        self.transform: Transform | None = web if web is not None else transform  # what its bytes pass through
         self.tls = tls
         self.up = first
         self.down = b""

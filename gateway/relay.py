@@ -90,7 +90,7 @@ class Relay:
                     self.to_client(link, openssl.pointer_to(link.down), len(link.down))
                 else:
                     self.finish_down(link)
-                if link.web is not None:
+                if link.transform is not None:
                     self.web.settle(link)
             if events & READABLE and link.client_mask & READ and not link.closed:
                 self._from_client(link)
@@ -101,7 +101,7 @@ class Relay:
         try:
             if events & WRITABLE and link.up:
                 self.to_upstream(link, link.up)
-                if link.web is not None:
+                if link.transform is not None:
                     self.web.settle(link)
             if events & READABLE and link.upstream_mask & READ and not link.closed:
                 self._from_upstream(link)
@@ -128,7 +128,7 @@ class Relay:
         self._loop.handle(link.upstream_fd, partial(self._upstream_ready, link))
         if link.up:
             self.to_upstream(link, link.up)
-        if link.web is not None:
+        if link.transform is not None:
             self.web.settle(link)
         self.watch(link)
 
@@ -162,7 +162,7 @@ class Relay:
     def _from_client(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        exchange, begin = link.web, self._used
+        exchange, begin = link.transform, self._used
         got = openssl.read(link.handle, self._pointer + begin, RECORD)
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
@@ -226,7 +226,7 @@ class Relay:
     def _from_upstream(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        exchange, begin = link.web, self._used
+        exchange, begin = link.transform, self._used
         try:
             room = BATCH if exchange is None else begin + exchange.bite
             size = link.upstream.recv_into(self._scratch[begin:room])

@@ -37,14 +37,15 @@ async def _reply_postgres(client: TlsClient, refusal: Refusal) -> None:
 
 
 async def _reply_bolt(client: TlsClient, refusal: Refusal) -> None:
+    if client.words is not None:
+        return await client.send(client.words(refusal))
     version = bolt.choose_version(await client.look(bolt.parse_handshake))
     await client.send(bolt.version_reply(version))
     if version is None:
-        return
+        return None
     client.unread = client.unread[bolt.HANDSHAKE_SIZE :]
     await client.look(bolt.read_message)  # HELLO: drivers do not listen before they have said it
-    text = f"{refusal.message}. {refusal.hint}" if refusal.hint else refusal.message
-    await client.send(bolt.failure(refusal.words.bolt_code, text))
+    return await client.send(bolt_failure(refusal, version))
 
 
 async def _reply_http(client: TlsClient, refusal: Refusal) -> None:
@@ -73,6 +74,12 @@ _REPLIES: dict[Protocol, Callable[[TlsClient, Refusal], Awaitable[None]]] = {
 def postgres_error(refusal: Refusal) -> bytes:
     """Make the ErrorResponse that says it."""
     return postgres.error_response(refusal.words.sqlstate, refusal.message, refusal.hint)
+
+
+def bolt_failure(refusal: Refusal, version: bolt.Version) -> bytes:
+    """Make the FAILURE that says it."""
+    text = f"{refusal.message}. {refusal.hint}" if refusal.hint else refusal.message
+    return bolt.failure(refusal.words.bolt_code, text, version)
 
 
 def http_error(refusal: Refusal, *, wants_html: bool, head_only: bool, headers: httpreply.Headers = ()) -> bytes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from gateway.bolt.versions import Versions
 from gateway.cancelling import Session, Sessions
 from gateway.certificates import Certificates
 from gateway.failures import Failures
@@ -27,3 +28,4 @@ class Services:
     quota: Quota = field(default_factory=Quota)
     failures: Failures = field(default_factory=Failures)
     leaving: set[Session] = field(default_factory=set)  # sessions that are seen out
+    versions: Versions = field(default_factory=Versions)

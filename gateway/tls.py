@@ -15,7 +15,7 @@ from OpenSSL import SSL, crypto
 
 from certs.leaf import Leaf
 from gateway import openssl
-from gateway.errors import Abandoned
+from gateway.errors import Abandoned, Refusal
 from gateway.postgres.scram import end_point_hash
 from gateway.waiting import readable, writable
 from gateway.wire.verdict import More
@@ -39,7 +39,7 @@ CIPHERS_12 = (
 ALPN = {
     Protocol.HTTP: (b"http/1.1",),
     Protocol.POSTGRES: (b"postgresql",),  # libpq 17 and later insists on it for direct TLS
-    Protocol.BOLT: (),
+    Protocol.BOLT: (b"http/1.1",),  # what browsers speak to the same server
     Protocol.TCP: (),
 }
 _ANY_ALPN = (b"postgresql", b"http/1.1")  # where no route tells: what the client offers tells how to refuse it
@@ -135,6 +135,7 @@ class TlsClient:
         self.unread = b""
         self.leaf: Leaf | None = None  # the one presented
         self.is_heard = False  # it has said what it wants, and waits for an answer
+        self.words: Callable[[Refusal], bytes] | None = None  # how it is told, once its first bytes are gone
 
     def certificate(self) -> x509.Certificate | None:
         """Give the certificate the client has sent, which OpenSSL has verified."""
@@ -158,7 +159,7 @@ class TlsClient:
                 waiting_for = answer.at_least
                 if waiting_for > LARGEST_LOOK:
                     raise AssertionError(f"a parser asked for {waiting_for} bytes, limit {LARGEST_LOOK}")
-            self.unread += await self._receive()
+            self.unread += await self.receive()
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`. Raises Abandoned when the client is gone."""
@@ -180,7 +181,7 @@ class TlsClient:
         except SSL.Error:
             return  # the client has left, or does not take what it was sent: the close that follows tells it
 
-    async def _receive(self) -> bytes:
+    async def receive(self) -> bytes:
         """Receive what is there, a record at least: a parser is not made to look at each of a thousand small ones."""
         data = await self._receive_record()
         try:

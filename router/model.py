@@ -6,7 +6,7 @@ A document with a key this version does not know is refused, not read halfway: t
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -110,6 +110,18 @@ class Route:
     web: WebRules = _NO_RULES
     own: bool = False  # of Podgate itself, not of a pod: what clients show of themselves goes through to it
     database: Database = NO_DATABASE  # of `postgres` and `bolt` alone
+    http: tuple[Address, ...] = ()  # of `bolt` alone: where the same server speaks HTTP
+
+    def web_side(self) -> "Route | None":
+        """Give the route of requests to this host: itself, or the HTTP side of its server, if it has one; while nothing
+        is there that could have one, the state can be told.
+        """
+        if self.protocol is Protocol.HTTP:
+            return self
+        is_there = self.state is RouteState.AVAILABLE
+        if self.protocol is not Protocol.BOLT or (is_there and not self.http):
+            return None
+        return replace(self, protocol=Protocol.HTTP, upstreams=self.http)
 
     def to_document(self) -> dict[str, object]:
         """Give the JSON form that `parse_route` reads back to an equal route; what few routes have is left out."""
@@ -121,6 +133,7 @@ class Route:
             "web": self.web.to_document() if self.web != _NO_RULES else None,
             "own": self.own,
             "database": self.database.to_document() if self.database != NO_DATABASE else None,
+            "http": [str(address) for address in self.http],
         }
         return {
             "host": self.host,
@@ -177,6 +190,7 @@ def parse_route(document: object) -> Route:
             web=parse_web_rules(document.get("web", {})),
             own=_flag(document, "own"),
             database=_database(document, protocol),
+            http=_http(document, protocol),
         )
     except InvalidRoute:
         raise
@@ -303,6 +317,15 @@ def _database(document: Mapping[str, object], protocol: Protocol) -> Database:
     if protocol not in (Protocol.POSTGRES, Protocol.BOLT):
         raise InvalidRoute(f"database: a {protocol} endpoint has none")
     return parse_database(document["database"])
+
+
+def _http(document: Mapping[str, object], protocol: Protocol) -> tuple[Address, ...]:
+    if "http" in document and protocol is not Protocol.BOLT:
+        raise InvalidRoute(f"http: a {protocol} endpoint has no HTTP side")
+    try:
+        return _addresses(document.get("http", []))
+    except ValueError as error:
+        raise InvalidRoute(str(error).replace("upstreams", "http", 1)) from None
 
 
 def _addresses(value: object) -> tuple[Address, ...]:

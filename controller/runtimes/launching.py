@@ -35,7 +35,7 @@ class Placed:
     """Where a pod's endpoints are, and what to ask them."""
 
     ports: Mapping[str, int]  # by variable
-    upstreams: Mapping[str, str]  # by endpoint
+    upstreams: Mapping[str, str]  # by endpoint, and by the key of its HTTP side
     checks: tuple[Check, ...]
 
 
@@ -73,6 +73,8 @@ def place(template: Template, directory: PodDirectory, taken: Collection[int]) -
         where = f"127.0.0.1:{ports[endpoint.port]}" if endpoint.port else _socket(directory.run / endpoint.socket)
         upstreams[endpoint.name] = where
         checks.append(Check(endpoint.protocol, where))
+        if endpoint.http:
+            upstreams[endpoint.http_key] = f"127.0.0.1:{ports[endpoint.http]}"
     checks += [Check(item.protocol, f"127.0.0.1:{ports[item.port]}", item.path) for item in template.ready]
     return Placed(ports, upstreams, tuple(checks))
 

@@ -36,12 +36,21 @@ class InvalidTemplate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TemplateEndpoint:
-    """One thing a pod listens on: a loopback port told to it in the variable `port`, or `socket` in its run/."""
+    """One thing a pod listens on: a loopback port told to it in the variable `port`, or `socket` in its run/.
+
+    `http` is the variable of a further port, where the server of a `bolt` endpoint speaks HTTP.
+    """
 
     protocol: str
     name: str = ""
     port: str = ""
     socket: str = ""
+    http: str = ""
+
+    @property
+    def http_key(self) -> str:
+        """By what its HTTP side is known among the addresses of a pod; no endpoint can be called so."""
+        return f"{self.name}/http"
 
 
 @dataclass(frozen=True, slots=True)

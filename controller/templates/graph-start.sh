@@ -1,4 +1,4 @@
-# Starts ArcadeDB: the password by a file, since everybody may read arguments; its log to standard output only.
+# Starts ArcadeDB: passwords by files, since everybody may read arguments; its log to standard output only.
 # Mode `production` hides from clients what is wrong with their statements, and nothing else switches that off; what else
 # it does is said here: commits are flushed, and LOAD CSV reads no local files.
 set -eu
@@ -9,7 +9,7 @@ exec "$ARCADEDB_JAVA" -Xms64m -Xmx"$PARAM_MEMORY" -XX:+UseSerialGC -XX:-UsePerfD
     -Darcadedb.server.rootPath="$POD_DATA" \
     -Darcadedb.server.databaseDirectory="$POD_DATA/databases" \
     -Darcadedb.server.rootPasswordPath="$POD_RUN/root-password" \
-    -Darcadedb.server.defaultDatabases="$POD_DATABASE[root]" \
+    "@$POD_RUN/users" \
     -Darcadedb.server.httpIncomingHost=127.0.0.1 -Darcadedb.server.httpIncomingPort="$HTTP_PORT" \
     -Darcadedb.server.plugins=Bolt:com.arcadedb.bolt.BoltProtocolPlugin \
     -Darcadedb.bolt.host=127.0.0.1 -Darcadedb.bolt.port="$BOLT_PORT" \

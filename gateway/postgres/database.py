@@ -10,23 +10,25 @@ Source: PostgreSQL, "Message Flow", "Start-up".
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from gateway.dialogue import Dialogue
+from gateway.dialogue import NotTaken as NotTaken
+from gateway.dialogue import Said as Said
 from gateway.errors import Reason, Refusal
 from gateway.postgres.client import read_message
 from gateway.postgres.scram import Denied, ScramClient
 from gateway.proof import TOKEN_PREFIX
 from gateway.tls import TlsClient
-from gateway.waiting import readable, writable
 from gateway.wire import pgmessage
 from gateway.wire.pgmessage import Auth, CancelKey, Message
-from gateway.wire.verdict import Malformed, More
+from gateway.wire.verdict import Malformed
 from router.database import Login
 
 LARGEST_MESSAGE = 64 * 1024  # bytes of one message while somebody logs in: tickets of Kerberos may be that long
 LARGEST_LOGIN = 256 * 1024  # bytes of all its messages during one login
 MOST_MESSAGES = 1000  # from the server during one login: parameters and notices
 SQLSTATE = 5  # characters (PostgreSQL, appendix A)
-_CHUNK = 16 * 1024
 _ASKS = frozenset((Auth.CLEARTEXT, Auth.MD5, Auth.SASL, Auth.SASL_CONTINUE))  # the client is to answer
 _OPAQUE = frozenset((7, 8, 9))  # GSS and SSPI: nobody but the two can tell whose turn it is
 
@@ -40,88 +42,30 @@ def whole(message: Message) -> bytes:
     return pgmessage.message(message.kind, message.body)
 
 
-class NotTaken(Exception):
-    """A database does not take the gateway's own login; the text is for the log."""
-
-
-class Said(Exception):
-    """A database has refused in its own words, to be passed on."""
-
-    def __init__(self, words: bytes) -> None:
-        super().__init__("the database refused")
-        self.words = words
-
-
-class Server:
+class Server(Dialogue):
     """A database that a connection was just opened to."""
 
     def __init__(self, upstream: socket.socket, host: str, minor: int) -> None:
         """`host` names it in refusals; `minor` is the version of protocol 3 that the client has asked for."""
+        super().__init__(upstream, host)
         self.minor = minor  # the version that is spoken
-        self._upstream = upstream
-        self._host = host
-        self._unread = b""
         self._count = self._size = 0  # of its messages, and their bytes
-
-    async def send(self, data: bytes) -> None:
-        """Send all of `data`. Raises Refusal."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._upstream.send(view) :]
-            except BlockingIOError:
-                await writable(self._upstream)
-            except OSError as error:
-                raise self.broke_off(error.strerror) from error
 
     async def message(self) -> Message:
         """Receive the next message. Raises Refusal."""
         self._count += 1
         if self._count > MOST_MESSAGES:
             raise self.broke_off(f"more than {MOST_MESSAGES} messages at a login")
-        while True:
-            try:
-                message = pgmessage.parse_message(self._unread, LARGEST_MESSAGE)
-            except Malformed as error:
-                raise self.broke_off(str(error)) from error
-            if not isinstance(message, More):
-                self._unread = self._unread[message.size :]
-                self._size += message.size
-                if self._size > LARGEST_LOGIN:
-                    raise self.broke_off(f"more than {LARGEST_LOGIN} bytes at a login")
-                return message
-            self._unread += await self._receive()
+        message: Message = await self.look(partial(pgmessage.parse_message, largest=LARGEST_MESSAGE))
+        self.take(message.size)
+        self._size += message.size
+        if self._size > LARGEST_LOGIN:
+            raise self.broke_off(f"more than {LARGEST_LOGIN} bytes at a login")
+        return message
 
     def negotiate(self, message: Message) -> None:
         """Take note of the version that it speaks. Raises Malformed."""
         self.minor = min(self.minor, pgmessage.negotiated_minor(message.body))
-
-    def rest(self) -> bytes:
-        """Take what was received beyond the last message."""
-        rest, self._unread = self._unread, b""
-        return rest
-
-    async def _receive(self) -> bytes:
-        while True:
-            try:
-                data = self._upstream.recv(_CHUNK)
-            except BlockingIOError:
-                await readable(self._upstream)
-            except OSError as error:
-                raise self.broke_off(error.strerror) from error
-            else:
-                if not data:
-                    raise self.broke_off("it ended the connection")
-                return data
-
-    def broke_off(self, why: str | None) -> Refusal:
-        """Refuse a client because of the database; `why` is for the log."""
-        return Refusal(
-            Reason.UNREACHABLE,
-            f"the database behind {self._host} broke off the login",
-            "Try again; if it stays so, look at its logs: podgate pod logs NAME",
-            for_log=why or "",
-        )
 
 
 @contextmanager

@@ -1,23 +1,16 @@
 """Judging a Postgres session: may it be opened, and as whom in the database? Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from gateway.errors import Reason, Refusal
-from gateway.web.answers import state_refusal
-from router.access import AccessLevel, Decision, Principal, decide, level_of, login_level
+from gateway.ways import Way as Way
+from gateway.ways import by_login, check
+from router.access import AccessLevel, Principal, level_of
 from router.database import Login
-from router.model import Route, RouteState
+from router.model import Route
 
 _NO = frozenset(("false", "fals", "fal", "fa", "f", "no", "n", "off", "of", "0"))  # as PostgreSQL reads a boolean
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a session that may be opened gets into its database."""
-
-    logins: tuple[Login, ...]  # tried in this order; none: the client logs in by itself
-    least: AccessLevel | None  # what its user must go on holding; None: nothing
 
 
 def judge(
@@ -27,11 +20,7 @@ def judge(
 
     `can_log_in`: the client has not logged in with us, so it still can with the database.
     """
-    decision = decide(route.access, principal, route.pod, route.grants)
-    if decision is not Decision.ALLOWED:
-        raise forbidden(host, route, principal)
-    if route.state is not RouteState.AVAILABLE:
-        raise state_refusal(route, host)
+    check(host, route, principal)
     if route.access is AccessLevel.PUBLIC and can_log_in:
         return Way((), None)
     held, logins = level_of(principal, route.pod, route.grants), route.database.logins
@@ -44,14 +33,8 @@ def judge(
         )
     if not logins and can_log_in:
         return Way((), AccessLevel.OWNER if replicates else route.access)
-    level = login_level(held, logins)
-    if held is None or level is None:
-        raise Refusal(
-            Reason.FORBIDDEN,
-            f"the gateway has no login of the database behind {host} for level {held}",
-            "Whoever runs the gateway can add one to its route: [route.database.logins]",
-        )
-    return Way(logins[level], AccessLevel.OWNER if replicates else min(held, level))
+    way = by_login(host, route, principal)
+    return replace(way, least=AccessLevel.OWNER) if replicates else way
 
 
 def is_replication(parameters: Mapping[str, str]) -> bool:
@@ -60,16 +43,6 @@ def is_replication(parameters: Mapping[str, str]) -> bool:
     """
     value = parameters.get("replication")
     return value is not None and value.lower() not in _NO
-
-
-def forbidden(host: str, route: Route, principal: Principal | None) -> Refusal:
-    """Refuse one who may not go to a database."""
-    message = f"{host} asks for access level {route.access}"
-    if principal is None:
-        return Refusal(Reason.UNIDENTIFIED, f"{message}, and your client has not shown who you are")
-    held = level_of(principal, route.pod, route.grants)
-    holds = "holds none" if held is None else f"holds {held}"
-    return Refusal(Reason.FORBIDDEN, f"{message}, and {principal} {holds}", "Ask its owner to share it.")
 
 
 def session_parameters(

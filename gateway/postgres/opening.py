@@ -25,12 +25,13 @@ from gateway.postgres.identifying import Identified, Identifying, by_certificate
 from gateway.postgres.judging import Way, judge, session_parameters
 from gateway.postgres.leaving import leave
 from gateway.postgres.naming import find_route, unknown
-from gateway.quota import Full, Limit
+from gateway.quota import Full
 from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
 from gateway.upstream import Dialled, closed_on_error, dial
 from gateway.waiting import pause
+from gateway.ways import full, login_refused
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import pgmessage
@@ -150,7 +151,7 @@ class DatabaseOpening:
             await pause(seconds)
             place = await self._services.quota.enter(route, user)
         if isinstance(place, Full):
-            raise _full(self._visit.host, place)
+            raise full(self._visit.host, place)
         self._held.callback(place)
 
     async def _log_in(self, route: Route, startup: Startup, who: Identified | None, way: Way) -> tuple[Dialled, bytes]:
@@ -172,11 +173,8 @@ class DatabaseOpening:
                     continue
                 self._role = login.user
                 return dialled, last_word + told + pgmessage.authentication(Auth.OK) + down
-        raise Refusal(
-            Reason.LOGIN_REFUSED,
-            f"the database behind {self._visit.host} does not take the gateway's login for your level",
-            "Its owner can give the database new passwords: podgate pod rotate NAME",
-            for_log="; ".join(failures),
+        raise login_refused(
+            self._visit.host, failures, "Its owner can give the database new passwords: podgate pod rotate NAME"
         )
 
     async def _pass_login(self, route: Route, startup: Startup) -> tuple[Dialled, bytes]:
@@ -208,18 +206,3 @@ class DatabaseOpening:
         engine = self._services.engine
         if not is_admitted(link, engine.policy, engine.clock()):
             raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")
-
-
-def _full(host: str, full: Full) -> Refusal:
-    """Refuse because an endpoint has as many sessions as it may."""
-    if full.limit is Limit.UNKNOWN:
-        return Refusal(Reason.TOO_MANY, f"how many connections {host} has cannot be told at the moment", "Try again.")
-    message, which = f"{host} takes {full.most} connections, and so many are open", ""
-    if full.limit is Limit.USER:
-        which = "-of-user"
-        message = f"{host} takes {full.most} connections of one user, and you have so many open"
-    return Refusal(
-        Reason.TOO_MANY,
-        message,
-        f"Close one, or ask its owner: podgate pod access NAME --most-connections{which} N",
-    )

@@ -14,6 +14,7 @@ Heads that were let in, and those that answered them, are remembered by their by
 from dataclasses import dataclass, replace
 
 from gateway.errors import Reason, Refusal
+from gateway.transform import BITE, WHOLE, Broken, Data
 from gateway.web.answers import refuse, too_large_for
 from gateway.web.engine import Engine
 from gateway.web.judging import allowed_origin
@@ -27,11 +28,7 @@ from gateway.wire.verdict import Malformed, More
 from router.model import Route
 
 MOST_INTERIMS = 16  # responses of 1xx to one request
-WHOLE = 1 << 30
-BITE = 64 * 1024  # bytes: what is looked at, not only counted, takes so long that a turn is to have no more
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))  # methods that may be sent again (RFC 9110, section 9.2.1)
-
-Data = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,8 @@ class Leaving:
 
 class Exchange:
     """One connection's requests and responses."""
+
+    owed = b""  # what it answers itself, the opening sends
 
     __slots__ = (
         "_admitted",
@@ -124,6 +123,10 @@ class Exchange:
         """Whether the end of the upstream is the end of what is being answered."""
         return isinstance(self._response, UntilClose)
 
+    def pay(self) -> bytes:
+        """Take what is owed: nothing."""
+        return b""
+
     # ---- up
 
     def start(self, head: RequestHead, data: bytes) -> Data:
@@ -172,7 +175,8 @@ class Exchange:
 
     def _leads_here(self) -> bool:
         """Tell whether the upstream of this connection is one that the route leads to now."""
-        route = self._engine.policy.routes.find(self._visit.host)
+        found = self._engine.policy.routes.find(self._visit.host)
+        route = found.web_side() if found is not None else None
         return route is not None and route.upstreams == self._admitted.route.upstreams
 
     def _admit(self, head: RequestHead, admitted: Admitted) -> bytes:
@@ -320,10 +324,6 @@ class Exchange:
             raise Broken(str(refusal))
         self.leaving = Leaving(b"", refuse(self._request, refusal))
         return b""
-
-
-class Broken(Exception):
-    """Neither side could make sense of what would come next: the link is cut without a goodbye."""
 
 
 def _bad_gateway(host: str, why: str) -> Refusal:

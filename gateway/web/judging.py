@@ -26,7 +26,7 @@ from gateway.wire import httpreply
 from gateway.wire.httphead import RequestHead
 from router.access import Decision, decide
 from router.credentials import Credentials
-from router.model import Protocol, Route, RouteState
+from router.model import Route, RouteState
 from router.sealing import Session
 
 SESSION_LIFETIME = 12 * 3600.0  # seconds that a session lasts which comes from a token
@@ -40,8 +40,9 @@ def judge(head: RequestHead, visit: Visit, policy: Policy, now: float) -> Admitt
     """Decide about one request; `now` is in seconds since 1970."""
     if head.host != visit.host:
         return refuse(head, foreign(head, visit))
-    route = policy.routes.find(visit.host)
-    if route is None or route.protocol is not Protocol.HTTP:
+    found = policy.routes.find(visit.host)
+    route = found.web_side() if found is not None else None
+    if route is None:
         return refuse(head, Refusal(Reason.UNKNOWN_HOST, f"there is no web pod behind {visit.host} any more"))
     if not is_from_allowed_network(route, visit):
         return refuse(head, network_refusal(visit.host, visit.address))

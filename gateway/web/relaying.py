@@ -1,4 +1,5 @@
-"""How the relay passes the bytes of links with an exchange: through it, and by what has become of it then.
+"""How the relay passes the bytes of links that have a transform (of HTTP, an exchange): through it, and by what has
+become of it then.
 
 Part of the relay's hot path, and by its rule (`gateway.relay`): all exchanges of a turn take what was read, and then
 what they gave is sent. Were each sent at once, the server at the other end would be woken for every request (`podgate
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from gateway import openssl
 from gateway.link import Flow, Link
+from gateway.transform import Broken, Data, Transform
 from gateway.waiting import READ
-from gateway.web.exchange import Broken, Data, Exchange
 
 if TYPE_CHECKING:
     from gateway.relay import Relay
@@ -23,19 +24,21 @@ class Passing:
 
     def __init__(self, relay: "Relay") -> None:
         self._relay = relay
-        self._ups: list[tuple[Link, Exchange, Data]] = []  # what exchanges gave in this turn
-        self._downs: list[tuple[Link, Exchange, Data]] = []
+        self._ups: list[tuple[Link, Transform, Data]] = []  # what exchanges gave in this turn
+        self._downs: list[tuple[Link, Transform, Data]] = []
 
     # ---- bytes
 
-    def take_up(self, link: Link, exchange: Exchange, data: Data) -> None:
+    def take_up(self, link: Link, exchange: Transform, data: Data) -> None:
         """Have the exchange take what came from the client; `deliver` sends what it gives."""
         try:
             self._ups.append((link, exchange, exchange.up(data)))
+            if exchange.owed:
+                self._downs.append((link, exchange, exchange.pay()))
         except Broken as broken:
             self._relay.end(link, str(broken))
 
-    def take_down(self, link: Link, exchange: Exchange, data: Data) -> None:
+    def take_down(self, link: Link, exchange: Transform, data: Data) -> None:
         """The same for what came from the upstream."""
         try:
             self._downs.append((link, exchange, exchange.down(data)))
@@ -63,14 +66,14 @@ class Passing:
         for link in unsettled:
             self._relay.guard(self.settle, link)
 
-    def _send_up(self, link: Link, exchange: Exchange, data: Data) -> bool:
+    def _send_up(self, link: Link, exchange: Transform, data: Data) -> bool:
         """Send to the upstream; tell whether there is more to do then."""
         if not data or link.closed or exchange.leaving is not None or link.up_flow is not OPEN:
             return True
         self._relay.to_upstream(link, data)
         return bool(exchange.held) or not link.client_mask & READ  # it waited, and is to be read again
 
-    def _send_down(self, link: Link, exchange: Exchange, data: Data) -> bool:
+    def _send_down(self, link: Link, exchange: Transform, data: Data) -> bool:
         """The same to the client."""
         if data and not link.closed and link.down_flow is OPEN:
             self._relay.to_client(link, openssl.pointer_to(data), len(data))
@@ -104,8 +107,10 @@ class Passing:
     def settle(self, link: Link) -> None:
         """Do what the exchange asks for, as soon as what was passed on has been taken."""
         relay, exchange = self._relay, link.web
-        if exchange is None or link.closed:
+        if link.closed or link.transform is None:
             return None
+        if exchange is None:
+            return self._settle_watched(link, link.transform)
         if exchange.leaving is not None:  # what is still on its way down goes first
             return relay.watch(link) if link.down else relay.give_back(link)
         if exchange.ending and link.down_flow is OPEN:
@@ -119,3 +124,15 @@ class Passing:
                 return self.deliver()
             relay.upkeep.look_at(link, exchange.head_began + relay.upkeep.limits.request_head)
         return relay.watch(link)
+
+    def _settle_watched(self, link: Link, transform: Transform) -> None:
+        """End a link that is not of HTTP once its client has said goodbye by what only the transform understands."""
+        if transform.ending and link.down_flow is OPEN:
+            link.down_flow = ENDING
+            if not link.down:
+                self._relay.finish_down(link)
+            if link.up_flow is OPEN:
+                link.up_flow = ENDING
+                if not link.up:
+                    self._relay.finish_up(link)
+        return self._relay.watch(link)

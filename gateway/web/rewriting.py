@@ -5,12 +5,14 @@ the caller is and where they come from. Field names are compared with every sign
 hand them all to an application under one name. Framing stays as it is, because bodies are relayed as they come.
 """
 
+import base64
+
 from gateway.web import cookies
 from gateway.web.visit import Admitted, Visit
 from gateway.wire.httpfields import plain
 from gateway.wire.httphead import Field, RequestHead, list_members
 from gateway.wire.httpresponse import ResponseHead
-from router.access import AccessLevel
+from router.access import AccessLevel, login_level
 
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings", b"proxy-authorization")
@@ -37,6 +39,7 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
     """Make the head that the pod receives."""
     named = frozenset(plain(option) for option in list_members(head.values(b"connection")))
     lines = [f"{head.method} {head.path} HTTP/1.{head.minor}\r\n".encode("ascii")]
+    login = _database_login(admitted)
     for field in head.fields:
         name = plain(field.name)
         if name in _HOP_BY_HOP or name in named or name in _OURS or name.startswith(_OUR_PREFIXES):
@@ -47,8 +50,9 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
             kept = cookies.without_ours(field.value)
             if kept:
                 lines.append(field.line if kept == field.value else b"Cookie: " + kept + b"\r\n")
-        elif name != b"authorization" or not admitted.caller.is_token_ours:
+        elif name != b"authorization" or not (admitted.caller.is_token_ours or login):
             lines.append(field.line)
+    lines.append(login)
     lines.append(_from_us(head, visit, admitted).encode("ascii"))
     if head.is_upgrade:
         lines += [field.line for field in head.fields if field.name == b"upgrade"]
@@ -57,6 +61,18 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _database_login(admitted: Admitted) -> bytes:
+    """Make the field by which the gateway logs in to a database that is asked over HTTP, as it does over Bolt: by the
+    login for the caller's level. Empty where the caller does so.
+    """
+    logins = admitted.route.database.logins
+    level = login_level(admitted.caller.level, logins)
+    if level is None:
+        return b""
+    login = logins[level][0]
+    return b"Authorization: Basic " + base64.b64encode(f"{login.user}:{login.password}".encode()) + b"\r\n"
 
 
 def _from_us(head: RequestHead, visit: Visit, admitted: Admitted) -> str:

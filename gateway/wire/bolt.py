@@ -1,8 +1,10 @@
-"""Bolt as far as a gateway must speak it to refuse a client in its own language: handshake, chunks, FAILURE.
+"""Bolt as far as a gateway must speak it: handshake, chunks, and the messages that it reads or says itself.
 
 A client sends `MAGIC` and four proposals of versions; the server answers with the one it takes, or zeros. Messages are
 PackStream structures cut into chunks, each with its size in two bytes before it and an empty chunk at the end. An
 empty chunk where a message would begin is a NOOP that keeps the connection alive.
+
+Which of these is where a message begins tells `gateway.wire.boltstream`; the manifest is `gateway.wire.boltmanifest`.
 
 Source: Neo4j, "Bolt Protocol": "Handshake", "Message" and "Message exchange".
 """
@@ -15,13 +17,30 @@ from gateway.wire.verdict import Malformed, More
 
 MAGIC = b"\x60\x60\xb0\x17"
 HANDSHAKE_SIZE = 20  # bytes: the magic and four proposals of four bytes
+VERSION_SIZE = 4  # bytes of the server's answer to it
 LARGEST_MESSAGE = 64 * 1024  # bytes with its chunks' headers, and the NOOPs before it
 MOST_CHUNKS = 1_024  # of one message, with the NOOPs before it: drivers send one
 
-HELLO, LOGON, FAILURE = 0x01, 0x6A, 0x7F  # tags of messages
+# Tags of messages: of the client, then of the server.
+HELLO, GOODBYE, RESET, RUN, ROUTE, LOGON, LOGOFF = 0x01, 0x02, 0x0F, 0x10, 0x66, 0x6A, 0x6B
+SUCCESS, RECORD, IGNORED, FAILURE = 0x70, 0x71, 0x7E, 0x7F
 
-KNOWN_VERSIONS = frozenset({(3, 0), *((4, minor) for minor in range(1, 5)), *((5, minor) for minor in range(5))})
+Version = tuple[int, int]
+KNOWN_VERSIONS = frozenset({(3, 0), *((4, minor) for minor in range(5)), *((5, minor) for minor in range(9))})
+HELLO_NAMES_ROUTING = (4, 1)  # from which version on HELLO tells that a client wants routing tables
+ROUTE_MESSAGE = (4, 3)  # from which on it asks for them by ROUTE; before, by calling a procedure
+LOGON_MESSAGE = (5, 1)  # from which on credentials are in LOGON, and no more in HELLO
+GQL_STATUS = (5, 7)  # from which on a FAILURE has the form of GQL
 _LARGEST_CHUNK = 0xFFFF
+
+# GQL status and its description (ISO/IEC 39075, as Neo4j's "Status codes" have it), by how a Neo4j code begins.
+_STATUS = {
+    "Neo.ClientError.Security.": ("42NFF", "error: syntax error or access rule violation - permission/access denied"),
+    "Neo.ClientError.Database.": ("22N51", "error: data exception - database not found"),
+    "Neo.ClientError.Request.": ("08N06", "error: connection exception - protocol error"),
+    "": ("50N42", "error: general processing exception - unexpected error"),
+}
+_CLASSES = {"Neo.ClientError.": "CLIENT_ERROR", "Neo.TransientError.": "TRANSIENT_ERROR", "": "DATABASE_ERROR"}
 
 
 class Proposal(NamedTuple):
@@ -52,19 +71,32 @@ def parse_handshake(data: bytes | memoryview) -> tuple[Proposal, ...] | More:
     return tuple(Proposal(place[3], place[2], place[1]) for place in places if place[3])
 
 
-def choose_version(proposals: tuple[Proposal, ...]) -> tuple[int, int] | None:
-    """Choose the highest known version of the first proposal that has one.
+def choose_version(proposals: tuple[Proposal, ...], highest: Version = (255, 255)) -> Version | None:
+    """Choose the highest known version, none above `highest`, of the first proposal that has one.
 
     The manifest of Bolt 5.7 and later is proposed as major 255, which nobody knows as a version: it is passed over.
     """
     for major, minor, minors_below in proposals:
         for candidate in range(minor, max(minor - minors_below, 0) - 1, -1):
-            if (major, candidate) in KNOWN_VERSIONS:
+            if (major, candidate) in KNOWN_VERSIONS and (major, candidate) <= highest:
                 return major, candidate
     return None
 
 
-def version_reply(version: tuple[int, int] | None) -> bytes:
+def propose(*proposals: Proposal) -> bytes:
+    """Make the handshake of a client with up to four proposals."""
+    places = b"".join(bytes([0, each.range, each.minor, each.major]) for each in proposals)
+    return MAGIC + places.ljust(HANDSHAKE_SIZE - len(MAGIC), b"\0")
+
+
+def parse_version(data: bytes | memoryview) -> Version | More | None:
+    """Read the server's answer to a handshake; None: no proposal will do."""
+    if len(data) < VERSION_SIZE:
+        return More(VERSION_SIZE)
+    return (data[3], data[2]) if data[3] else None
+
+
+def version_reply(version: Version | None) -> bytes:
     """Make the answer to a handshake; None says that no proposal will do."""
     major, minor = version or (0, 0)
     return bytes([0, 0, minor, major])
@@ -99,9 +131,20 @@ def message(tag: int, *fields: Value) -> bytes:
     return b"".join(len(piece).to_bytes(2, "big") + piece for piece in [*pieces, b""])
 
 
-def failure(code: str, message_text: str) -> bytes:
-    """Make a FAILURE as versions up to 5.6 know it; `code` is Neo4j's, such as Neo.ClientError.Security.Forbidden."""
-    return message(FAILURE, {"code": code, "message": message_text})
+def failure(code: str, message_text: str, version: Version = (5, 4)) -> bytes:
+    """Make a FAILURE as a version knows it; `code` is Neo4j's, such as Neo.ClientError.Security.Forbidden."""
+    if version < GQL_STATUS:
+        return message(FAILURE, {"code": code, "message": message_text})
+    status, description = next(found for start, found in _STATUS.items() if code.startswith(start))
+    kind = next(found for start, found in _CLASSES.items() if code.startswith(start))
+    record: dict[str, Value] = {
+        "OPERATION": "", "OPERATION_CODE": "0", "CURRENT_SCHEMA": "/", "_classification": kind,
+    }  # fmt: skip
+    said: dict[str, Value] = {
+        "gql_status": status, "description": f"{description}. {message_text}", "message": message_text,
+        "neo4j_code": code, "diagnostic_record": record,
+    }  # fmt: skip
+    return message(FAILURE, said)
 
 
 def _message(payload: bytearray, size: int) -> Message:

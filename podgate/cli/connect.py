@@ -26,6 +26,11 @@ from podgate.cli.output import Json, answer, answer_json, talk
 from podgate.cli.pods import find, wait_until
 
 BORROWED = 24 * 3600  # seconds that a token made for one client lasts at the most
+_WHERE_TOKENS_GO = {
+    "postgres": "psql), which psql takes from PGPASSWORD or ~/.pgpass",
+    "bolt": "cypher), which the prompt takes from NEO4J_PASSWORD",
+}
+_PASSWORD = {"postgres": "PGPASSWORD", "bolt": "NEO4J_PASSWORD"}  # the variable that holds it
 START_PATIENCE = 60.0  # seconds that a pod on its way is waited for
 
 
@@ -69,8 +74,9 @@ def connect(
     else:
         _see_routed(client, pod)
         if by_token:
-            with _password(client, target, name) as password:
-                code = execute(replace(opening, secrets={"PGPASSWORD": password}))
+            variable = _PASSWORD[_protocol(pod)]
+            with _password(client, target, name, variable) as password:
+                code = execute(replace(opening, secrets={variable: password}))
             raise typer.Exit(code)
         if is_database(_endpoint(pod)):
             _tell_what_it_takes(pod, opening)
@@ -78,12 +84,12 @@ def connect(
 
 
 @contextmanager
-def _password(client: Client, target: Target, pod: str) -> Iterator[str]:
-    """Give what the client that is opened is to show: what PGPASSWORD says, our own token, or, for admin.token is no
+def _password(client: Client, target: Target, pod: str, variable: str) -> Iterator[str]:
+    """Give what the client that is opened is to show: what `variable` says, our own token, or, for admin.token is no
     user's, one that is made for this pod and taken back when the client has ended.
     """
     held = target.credential()
-    if given := os.environ.get("PGPASSWORD"):
+    if given := os.environ.get(variable):
         yield given
     elif held.source != str(target.home / "admin.token"):
         yield held.token
@@ -103,8 +109,8 @@ def _tell_what_it_takes(pod: Mapping[str, Any], opening: Opening) -> None:
         return
     if takes_token(endpoint):
         talk(
-            f"{pod['name']} asks for {endpoint['access']}; the password is an API token (podgate token create psql), "
-            "which psql takes from PGPASSWORD or ~/.pgpass, or asks for"
+            f"{pod['name']} asks for {endpoint['access']}; the password is an API token (podgate token create "
+            f"{_WHERE_TOKENS_GO[endpoint['protocol']]}, or asks for"
         )
     elif is_database(endpoint):
         talk(way_into_database(pod["name"], endpoint))
@@ -153,7 +159,9 @@ def opening_of(pod: Mapping[str, Any], role: str, ca: Path, user: str = "") -> O
     make = {"postgres": _postgres, "bolt": _bolt, "http": _http, "tcp": _tcp}.get(_protocol(pod))
     if make is None:
         raise Failure(f"{pod['name']} speaks {_protocol(pod) or 'nothing'}, which this podgate cannot open; upgrade it")
-    return _by_token(pod, user, ca) if takes_token(_endpoint(pod)) else make(pod, role, ca)
+    if not takes_token(_endpoint(pod)):
+        return make(pod, role, ca)
+    return _prompt(pod, user, ca) if _protocol(pod) == "bolt" else _by_token(pod, user, ca)
 
 
 def _by_token(pod: Mapping[str, Any], user: str, ca: Path) -> Opening:
@@ -194,12 +202,15 @@ def _postgres(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
 
 
 def _bolt(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
-    # cypher-shell trusts only Java's own store and asks a resolver for *.localhost, so ours is the one that works.
     credential = _credential(pod, role)
+    return replace(_prompt(pod, credential["user"], ca), secrets={"NEO4J_PASSWORD": credential["password"]})
+
+
+def _prompt(pod: Mapping[str, Any], user: str, ca: Path) -> Opening:
+    # cypher-shell trusts only Java's own store and asks a resolver for *.localhost, so ours is the one that works.
     host, port = _address(pod)
     uri = f"bolt+s://{host}:{port}"
-    program = (*_podgate(), "cypher", uri, "--user", credential["user"], "--ca", str(ca))
-    return Opening(program, uri, {"NEO4J_PASSWORD": credential["password"]})
+    return Opening((*_podgate(), "cypher", uri, "--user", user, "--ca", str(ca)), uri)
 
 
 def _http(pod: Mapping[str, Any], role: str, ca: Path) -> Opening:
@@ -238,7 +249,7 @@ def _address(pod: Mapping[str, Any]) -> tuple[str, int]:
 def _credential(pod: Mapping[str, Any], role: str) -> Mapping[str, str]:
     credentials: Mapping[str, Mapping[str, str]] | None = pod.get("credentials")
     if credentials is None:  # they are told to its owner alone
-        cure = f"ask {pod['owner']} for a user and password of it, for it takes no token yet"
+        cure = f"ask {pod['owner']} for a user and password of it"
         raise Failure(f"only {pod['owner']} may see the credentials of {pod['name']}; {cure}")
     if role not in credentials:
         raise Failure(f"{pod['name']} has no credentials for {role}; use --as {' or '.join(credentials) or 'none'}")

@@ -12,6 +12,7 @@ from podgate.cli.output import Json, report
 from podgate.cli.suggestions import Named, suggesting
 
 OWN = "the pod's own user and password, which its owner is told"
+_CLIENTS = {"postgres": "psql", "bolt": "cypher"}
 DEFAULT = "default"  # how the API's paths name the endpoint without a name
 
 
@@ -113,25 +114,15 @@ def is_database(endpoint: Document) -> bool:
 
 def takes_token(endpoint: Document) -> bool:
     """Tell whether an endpoint takes the name of a user and an API token as the password."""
-    return bool(endpoint["protocol"] == "postgres" and endpoint["access"] != Access.PUBLIC)
+    return is_database(endpoint) and bool(endpoint["access"] != Access.PUBLIC)
 
 
 def way_into_database(pod: str, endpoint: Document) -> str:
     """Say how one gets into a database that asks for a level."""
-    level = endpoint["access"]
-    if takes_token(endpoint):
-        certified = ", or their client certificate (podgate certificate issue)" if endpoint.get("certificates") else ""
-        return (
-            f"{pod} takes whoever holds {level}, by their own user name and with an API token of theirs as the "
-            f"password (podgate token create psql){certified}"
-        )
-    if endpoint.get("certificates"):
-        proof = f"the client certificate (podgate certificate issue) of who holds {level}"
-        return f"{pod} takes {proof}, together with {OWN}; no token yet"
-    where = f"{pod}:{endpoint['name']}" if endpoint["name"] else pod
-    asking, public = (f"podgate pod access {where} {change}" for change in ("--client-certificates", "public"))
+    certified = ", or their client certificate (podgate certificate issue)" if endpoint.get("certificates") else ""
     return (
-        f"{pod} takes no token yet: who holds {level} gets in after {asking}, anybody after {public}, both with {OWN}"
+        f"{pod} takes whoever holds {endpoint['access']}, by their own user name and with an API token of theirs as "
+        f"the password (podgate token create {_CLIENTS[endpoint['protocol']]}){certified}"
     )
 
 

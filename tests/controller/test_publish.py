@@ -167,3 +167,18 @@ def test_a_pod_that_lacks_a_secret_has_no_login_for_it() -> None:
     (route,) = routes_of(replace(pod(Phase.AVAILABLE), secrets={}), READY, FIRST, "pods.localhost")
     assert route.database == Database("db")
     assert routes_of(pod(Phase.AVAILABLE), READY, None, "pods.localhost") == ()
+
+
+def test_a_graph_is_published_with_its_http_side() -> None:
+    endpoint = TemplateEndpoint("bolt", port="BOLT_PORT", http="HTTP_PORT")
+    template = replace(TEMPLATE, endpoints=(endpoint,))
+    seen = Observed(Stage.READY, 1, 0.0, {"": "127.0.0.1:7687", endpoint.http_key: "127.0.0.1:2480"})
+    (route,) = routes_of(pod(Phase.AVAILABLE), seen, template, "pods.localhost")
+    assert (route.upstreams, route.http) == ((TcpAddress("127.0.0.1", 7687),), (TcpAddress("127.0.0.1", 2480),))
+    assert parse_route(route.to_document()) == route
+    (before,) = routes_of(
+        pod(Phase.AVAILABLE), replace(seen, upstreams={"": "127.0.0.1:7687"}), template, "x.localhost"
+    )
+    assert (before.state, before.http) == (RouteState.AVAILABLE, ())  # launched by an earlier version
+    (stopped,) = routes_of(pod(Phase.AVAILABLE, Want.OFF), seen, template, "pods.localhost")
+    assert stopped.http == ()

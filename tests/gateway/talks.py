@@ -34,6 +34,7 @@ def head(host: str, target: str = "/", **headers: str) -> bytes:
 
 BOLT_HANDSHAKE = bytes.fromhex("6060b017") + bytes.fromhex("00000405") + bytes(12)
 BOLT_HELLO = bytes.fromhex("0003b101a00000")
+BOLT_LOGON = bytes.fromhex("0003b16aa00000")
 
 
 def ask_postgres(peer: TlsPeer) -> Answer:
@@ -58,8 +59,10 @@ def http_answer(response: bytes) -> Answer:
 def ask_bolt(peer: TlsPeer) -> Answer:
     peer.send(BOLT_HANDSHAKE)
     assert peer.receive(4) == bytes.fromhex("00000405")
-    peer.send(BOLT_HELLO)
+    peer.send(BOLT_HELLO + BOLT_LOGON)
     failure = peer.receive_to_end()[0]
+    if failure[2:4] == b"\xb1\x70":  # the answer to HELLO, where credentials are looked at
+        failure = failure[2 + int.from_bytes(failure[:2], "big") + 2 :]
     assert failure[2:4] == b"\xb1\x7f"
     text = failure[4:].decode(errors="replace")
     code = re.search(r"Neo\.\w+\.\w+\.\w+", text)

@@ -101,7 +101,7 @@ def test_a_pod_that_is_not_public_is_closed_to_everybody(
 ) -> None:
     host = gateway.route("closed", protocol, server.address, access=access)
     answer = refused(gateway, ca, protocol, host)
-    expected = {"http": "401", "bolt": "Neo.ClientError.Security.Forbidden"}
+    expected = {"http": "401", "bolt": "Neo.ClientError.Security.Unauthorized"}
     assert answer.code == expected[protocol]
     assert ("say who you are" if protocol == "http" else f"access level {access}") in answer.text
     assert server.accepted == 0

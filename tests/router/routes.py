@@ -65,4 +65,13 @@ any_routes = st.builds(
     ),
 )
 database_protocols = st.sampled_from([Protocol.POSTGRES, Protocol.BOLT])
-routes = any_routes | st.builds(replace, any_routes, protocol=database_protocols, database=databases)
+routes = (
+    any_routes
+    | st.builds(replace, any_routes, protocol=database_protocols, database=databases)
+    | st.builds(
+        replace,
+        any_routes,
+        protocol=st.just(Protocol.BOLT),
+        http=st.lists(addresses, min_size=1, max_size=3).map(tuple),
+    )
+)

@@ -224,6 +224,7 @@ def test_routes_are_hashable_with_their_grants() -> None:
             "certificates",
             "web",
             "database",
+            "http",
         ]
     ),
     st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner, min_size=1, max_size=2)),
@@ -257,3 +258,28 @@ def test_any_text_as_an_address_is_read_or_refused_naming_the_field(text: str) -
 )
 def test_even_a_bad_route_names_its_host(document: dict[str, Any], host: str | None) -> None:
     assert host_of_document(document) == host
+
+
+def test_requests_lead_to_the_http_side_of_a_graph() -> None:
+    graph = parse_route({**GOOD, "protocol": "bolt", "http": ["127.0.0.1:2480"], "access": "read"})
+    side = graph.web_side()
+    assert side is not None
+    assert (side.protocol, side.upstreams, side.access) == (Protocol.HTTP, graph.http, AccessLevel.READ)
+    web = parse_route({**GOOD, "protocol": "http"})
+    assert web.web_side() is web
+
+
+def test_what_has_no_http_side_has_none_but_while_nobody_can_tell() -> None:
+    for protocol in ("bolt", "postgres", "tcp"):
+        assert parse_route({**GOOD, "protocol": protocol}).web_side() is None
+    stopped = parse_route({**GOOD, "protocol": "bolt", "state": "stopped"}).web_side()
+    assert stopped is not None
+    assert (stopped.state, stopped.upstreams) == (RouteState.STOPPED, ())
+
+
+@pytest.mark.parametrize("protocol", ["http", "postgres", "tcp"])
+def test_only_a_graph_has_an_http_side(protocol: str) -> None:
+    with pytest.raises(InvalidRoute, match=f"^http: a {protocol} endpoint has no HTTP side"):
+        parse_route({**GOOD, "protocol": protocol, "http": []})
+    with pytest.raises(InvalidRoute, match=r"^http: 'nowhere': expected"):
+        parse_route({**GOOD, "protocol": "bolt", "http": ["nowhere"]})

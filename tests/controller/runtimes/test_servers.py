@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import trio
 
-from controller.runtimes import Stage
+from controller.runtimes import Observed, Stage
 from tests.controller.runtimes.homes import SECRETS, Living, life, new_home, only_life, processes_with
 
 USERS = {"owner": "owner", "write": "writer", "read": "reader"}
@@ -150,9 +150,10 @@ async def test_an_adopted_postgres_pod_goes_on_and_answers_two_hundred_at_once()
 async def test_a_graph_pod_over_bolt(living: Living) -> None:
     await living.launch("p1", "graph")
     seen = await living.until_ready("p1")
-    assert list(seen.upstreams) == [""]
+    assert list(seen.upstreams) == ["", "/http"]
     assert seen.stage is Stage.READY
-    assert not processes_with(SECRETS["owner"])
+    for secret in SECRETS.values():
+        assert not processes_with(secret)
 
     def ask(password: str) -> list[object]:
         with neo4j.GraphDatabase.driver(f"bolt://{seen.upstreams['']}", auth=("root", password)) as driver:
@@ -170,13 +171,45 @@ async def test_a_graph_pod_over_bolt(living: Living) -> None:
         await trio.to_thread.run_sync(fail, "MATCH (h:Hat) RETURN hat")
     with pytest.raises(neo4j.exceptions.Neo4jError, match="file"):
         await trio.to_thread.run_sync(fail, "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line")
-    assert SECRETS["owner"] not in await living.log("p1")
+    log = await living.log("p1")
+    assert not any(secret in log for secret in SECRETS.values())
     (server,) = processes_with(str(living.home))
     assert listeners_beyond_loopback(server) == []
     await living.end("p1")
     await living.launch("p1", "graph", generation=2)
     seen = await living.until_ready("p1")
     assert await trio.to_thread.run_sync(ask, SECRETS["owner"]) == ["bowler"]
+
+
+async def test_what_the_users_of_a_graph_pod_may_do(living: Living) -> None:
+    denied = neo4j.exceptions.Forbidden
+    await living.launch("p1", "graph")
+    for generation in (1, 2):  # what a later start finds is the same
+        seen = await living.until_ready("p1")
+
+        def run(user: str, level: str, query: str, seen: Observed = seen) -> list[list[object]]:
+            auth = (user, SECRETS[level])
+            with neo4j.GraphDatabase.driver(f"bolt://{seen.upstreams['']}", auth=auth) as driver:
+                return [record.values() for record in driver.execute_query(query, database_="graph").records]
+
+        await trio.to_thread.run_sync(run, "writer", "write", f"CREATE (:Hat {{in: {generation}}})")
+        hats = await trio.to_thread.run_sync(run, "reader", "read", "MATCH (h:Hat) RETURN h.in ORDER BY h.in")
+        assert hats == [[number] for number in range(1, generation + 1)]
+        for user, level, query in [
+            ("reader", "read", "CREATE (:Hat)"),
+            ("reader", "read", "CREATE (:Coat)"),
+            ("reader", "read", "MATCH (h:Hat) DETACH DELETE h"),
+            ("reader", "read", "MATCH (h:Hat) SET h.in = 0"),
+            ("reader", "read", "CREATE USER mallory SET PASSWORD 'correct horse'"),
+            ("writer", "write", "CREATE USER mallory SET PASSWORD 'correct horse'"),
+        ]:
+            with pytest.raises(denied):
+                await trio.to_thread.run_sync(run, user, level, query)
+        with pytest.raises(neo4j.exceptions.AuthError):
+            await trio.to_thread.run_sync(run, "writer", "read", "RETURN 1")
+        if generation == 1:
+            await living.end("p1")
+            await living.launch("p1", "graph", generation=2)
 
 
 def listeners_beyond_loopback(pid: int) -> list[str]:

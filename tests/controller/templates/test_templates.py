@@ -44,6 +44,8 @@ def test_database_names(template: str, pod: str, database: str) -> None:
 def test_credentials_by_level() -> None:
     levels = [(credential.level, credential.user) for credential in load_templates()["postgres"].credentials]
     assert levels == [("owner", "owner"), ("write", "writer"), ("read", "reader")]
+    levels = [(credential.level, credential.user) for credential in load_templates()["graph"].credentials]
+    assert levels == [("owner", "root"), ("write", "writer"), ("read", "reader")]
 
 
 def test_a_keeper_has_a_secret_beside_those_of_the_levels() -> None:

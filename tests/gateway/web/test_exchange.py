@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Reason
-from gateway.web.exchange import BITE, MOST_INTERIMS, Broken, Exchange, Leaving
-from gateway.web.exchange import WHOLE as WHOLE_BITE
+from gateway.transform import BITE, Broken
+from gateway.transform import WHOLE as WHOLE_BITE
+from gateway.web.exchange import MOST_INTERIMS, Exchange, Leaving
 from gateway.web.memory import MEMORY
 from gateway.web.visit import Admitted
 from gateway.wire.httphead import LARGEST_HEAD

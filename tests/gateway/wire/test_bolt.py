@@ -40,15 +40,15 @@ def test_a_handshake_without_magic_is_malformed_from_its_first_byte() -> None:
     ("proposals", "version"),
     [
         ((), None),
-        (OFFERED, (5, 4)),
+        (OFFERED, (5, 8)),
         ((Proposal(255, 1, 0),), None),  # the manifest
         ((Proposal(255, 1, 255),), None),
         ((Proposal(5, 4, 0),), (5, 4)),
-        ((Proposal(5, 5, 0),), None),
-        ((Proposal(5, 5, 1),), (5, 4)),
-        ((Proposal(5, 8, 3),), None),
+        ((Proposal(5, 9, 0),), None),
+        ((Proposal(5, 9, 1),), (5, 8)),
+        ((Proposal(5, 12, 3),), None),
         ((Proposal(5, 0, 9),), (5, 0)),
-        ((Proposal(4, 0, 0),), None),
+        ((Proposal(4, 0, 0),), (4, 0)),
         ((Proposal(4, 1, 1),), (4, 1)),
         ((Proposal(4, 2, 0), Proposal(5, 4, 4)), (4, 2)),  # the client's order counts
         ((Proposal(2, 0, 0), Proposal(3, 0, 0)), (3, 0)),
@@ -160,6 +160,7 @@ class RefusingServer:
 
     listener: socket.socket
     response: bytes
+    version: bolt.Version
     connections: int = 0
 
     def run(self) -> None:
@@ -175,7 +176,7 @@ class RefusingServer:
         data = b""
         while isinstance(proposals := bolt.parse_handshake(data), More):
             data += connection.recv(proposals.at_least - len(data))
-        connection.sendall(bolt.version_reply(bolt.choose_version(proposals)))
+        connection.sendall(bolt.version_reply(bolt.choose_version(proposals, self.version)))
         data = b""
         while isinstance(answer := bolt.read_message(data), More):
             data += connection.recv(answer.at_least - len(data))
@@ -185,9 +186,9 @@ class RefusingServer:
 
 
 @contextmanager
-def refusing(response: bytes) -> Iterator[RefusingServer]:
+def refusing(response: bytes, version: bolt.Version) -> Iterator[RefusingServer]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = RefusingServer(listener, response)
+        server = RefusingServer(listener, response, version)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
@@ -205,12 +206,13 @@ DRIVER_ERRORS = [
 ]
 
 
+@pytest.mark.parametrize("version", [(4, 4), (5, 4), (5, 8)])
 @pytest.mark.parametrize(("code", "kind", "is_retryable"), DRIVER_ERRORS)
 def test_the_driver_raises_the_code_and_the_message(
-    code: str, kind: type[exceptions.Neo4jError], is_retryable: bool
+    code: str, kind: type[exceptions.Neo4jError], is_retryable: bool, version: bolt.Version
 ) -> None:
     text = "pod 'mygraph' is stopped; start it: podgate pod start mygraph"
-    with refusing(bolt.failure(code, text)) as server:
+    with refusing(bolt.failure(code, text, version), version) as server:
         uri = f"bolt://127.0.0.1:{server.listener.getsockname()[1]}"
         with neo4j.GraphDatabase.driver(uri, auth=("root", "not a secret")) as driver, pytest.raises(kind) as raised:
             driver.verify_connectivity()

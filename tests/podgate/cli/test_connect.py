@@ -101,9 +101,12 @@ def test_libpq_values_are_quoted(path: str, quoted: str) -> None:
 
 
 def test_bolt_is_opened_by_our_own_prompt() -> None:
-    opening = opening_of(pod("g", protocol="bolt"), "owner", CA)
+    opening = opening_of(pod("g", protocol="bolt", access="public"), "owner", CA)
     assert opening.arguments[-6:] == ("cypher", "bolt+s://g.pods.localhost:8443", "--user", "root", "--ca", str(CA))
     assert opening.shell.startswith("NEO4J_PASSWORD='it'\"'\"'s $HOME' ")
+    opening = opening_of(pod("g", protocol="bolt", access="read"), "owner", CA, "alice")
+    assert opening.arguments[-4:] == ("--user", "alice", "--ca", str(CA))
+    assert opening.secrets == {}
 
 
 @pytest.mark.parametrize(
@@ -291,11 +294,12 @@ def test_what_a_pod_that_is_not_public_takes_is_told_beside_the_line(run: Run, c
     )
     controller.add(pod("g", "graph", "bolt", endpoints=[endpoint("bolt")]))
     outcome = run("connect", "g", "--print")
-    assert outcome.out.startswith("NEO4J_PASSWORD=")
-    assert outcome.err.startswith("g takes no token yet: who holds read gets in after podgate pod access g --client-")
-    assert outcome.err.count("\n") == 1
-    controller.add(pod("g", "graph", "bolt", endpoints=[endpoint("bolt", certificates=True)]))
-    assert run("connect", "g", "--print").err.startswith("g takes the client certificate (podgate certificate issue)")
+    assert "NEO4J_PASSWORD" not in outcome.out
+    assert " --user alice " in outcome.out
+    assert outcome.err == (
+        "g asks for read; the password is an API token (podgate token create cypher), which the prompt takes from "
+        "NEO4J_PASSWORD, or asks for\n"
+    )
     for protocol in ("http", "bolt", "tcp"):
         controller.add(pod("open", protocol=protocol, endpoints=[endpoint(protocol, access="public")]))
         assert run("connect", "open", "--print").err == ""

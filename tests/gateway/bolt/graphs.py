@@ -1,0 +1,56 @@
+"""A gateway with a scripted graph database behind it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trustme
+
+from certs.leaf import Leaf
+from gateway.options import Options
+from router.access import AccessLevel
+from router.credentials import User
+from router.database import Database, Login
+from tests.gateway.bolt.scripted import Client, Graph
+from tests.gateway.postgres.scripted import token
+from tests.gateway.running import Running, running
+from tests.peers import Upstream, tls_to, trusting, upstream
+
+HOST = "graph.pods.test"
+TOKEN, OF_BOB = "pgt_of-alice", "pgt_of-bob"
+LOGINS = {
+    AccessLevel.READ: (Login("reader", "r" * 9),),
+    AccessLevel.WRITE: (Login("writer", "w" * 9),),
+    AccessLevel.OWNER: (Login("owner", "o" * 9),),
+}
+GRANTS = {"user:alice": AccessLevel.WRITE, "user:bob": AccessLevel.READ}
+
+
+@pytest.fixture
+def gateway(leaf: Leaf) -> Iterator[Running]:
+    options = Options(public_port=8443, drain=0, domain="pods.test", connect_timeout=0.5, opening_budget=5.0)
+    with running([leaf], options) as gateway:
+        gateway.know(User("alice"), User("bob"), User("carol"))
+        gateway.know(token(TOKEN), token(OF_BOB, "bob", "t2"), token("pgt_of-carol", "carol", "t3"))
+        yield gateway
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return Graph()
+
+
+@pytest.fixture
+def server(graph: Graph) -> Iterator[Upstream]:
+    with upstream(graph) as server:
+        yield server
+
+
+def closed(gateway: Running, server: Upstream, access: AccessLevel = AccessLevel.READ, **more: Any) -> None:
+    """Route to a database that is not public."""
+    given = {"grants": GRANTS, "database": Database("graph", LOGINS), **more}
+    gateway.route(HOST, "bolt", server.address, access=access, **given)
+
+
+def client_of(gateway: Running, ca: trustme.CA, host: str = HOST) -> Client:
+    return Client(tls_to(gateway.port, trusting(ca), host))
