@@ -13,6 +13,9 @@ pod        what your own endpoint costs its clients (`endpoint` knows how to tal
 soak       whether memory and descriptors stay flat under a million connections and minutes of clients of all manners:
            `soaking` loads, `watch` samples, `flatness` judges, `soaked` writes
 
+paper      the studies of this field, repeated: what is added to a query that returns much, and how many of those who
+           arrive at once are served in time
+
 How a run goes: `cli` takes the command, `run` sees what is here, `rounds` starts a fresh `process` for every round, its
 configuration from `peers/`, and hands the experiment a Round to measure with `load/`. `record` keeps every sample;
 `targets`, `tables` and `pictures/` say what they mean, now or later from the JSON alone.
@@ -20,5 +23,6 @@ configuration from `peers/`, and hands the experiment a Round to measure with `l
 podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out DIR] [--json]
 podgate bench report DIR
 podgate bench pod NAME
+podgate bench paper [--only graph|rows|arrivals] [--runs N] [--sizes …] [--uri NAME=bolt+s://… --auth NAME=USER]
 podgate bench soak [--connections N] [--minutes M] [--workers N] [--out DIR] [--json]
 """

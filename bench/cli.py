@@ -17,6 +17,9 @@ from bench import record as records
 from bench import tables
 from bench.experiments import EXPERIMENTS
 from bench.missing import Missing
+from bench.paper import kept
+from bench.paper.command import paper
+from bench.paper.command import rebuild as rebuild_paper
 from bench.peers.all import ORDER
 from bench.pod import ask_pod
 from bench.record import Record
@@ -77,13 +80,15 @@ def run(
 
 @app.command(epilog=EXIT_CODES)
 def report(
-    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run` or `soak` put its results.")],
+    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run`, `soak` or `paper` put its results.")],
     as_json: Json = False,
 ) -> None:
-    """Rebuild the report and the pictures of a run, or of a soak, from its raw samples."""
+    """Rebuild the report and the pictures of a run, of a soak, or of the paper's experiment, from its raw samples."""
     try:
         if (directory / SOAK).is_file():
             return rebuild(directory, as_json)
+        if (directory / kept.NAME).is_file():
+            return rebuild_paper(directory, as_json)
         record = records.load(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"no results can be read in {directory}: {error}; name the directory of a run") from None
@@ -92,6 +97,7 @@ def report(
 
 app.command("pod", epilog=EXIT_CODES)(ask_pod)
 app.command("soak", epilog=EXIT_CODES)(soak)
+app.command("paper", epilog=EXIT_CODES)(paper)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ A connection counts from its first packet to the answer to one message of 16 byt
 asked of the client's TLS library, not assumed: a row of full (resumed) handshakes has no other kind in it.
 """
 
+from typing import Any, Literal
+
 from bench.experiment import MICROSECONDS, TCP_PEERS, Experiment, Round
 from bench.peers.all import DIRECT
 from bench.record import Metric
@@ -13,6 +15,7 @@ BURSTS = (10, 50, 100, 250, 500)
 RATES = (10, 50, 100, 250, 500)
 CPU_PER_CONNECTION = Metric("cpu per connection", "µs")
 CONNECTIONS_RATE = Metric("connections per second", "conn/s", "more")
+CASES = {"burst": ("burst", "at once"), "rate": ("sustained", "a second")}
 SUCCEEDED = Metric("succeeded", "%", "more")
 
 
@@ -20,9 +23,9 @@ def measure_full(turn: Round) -> None:
     """New clients: one after the other, in bursts, and at fixed rates."""
     one_after_the_other(turn, "full")
     for count in BURSTS:
-        _many(turn, "burst", count, "at once")
+        many(turn, "burst", count)
     for rate in RATES:
-        _many(turn, "rate", rate, "a second")
+        many(turn, "rate", rate)
 
 
 def measure_resumed(turn: Round) -> None:
@@ -45,13 +48,19 @@ def one_after_the_other(turn: Round, kind: str) -> None:
     turn.add_latencies(case, result["quantiles"])
 
 
-def _many(turn: Round, shape: str, number: int, axis: str) -> None:
-    case = "burst" if shape == "burst" else "sustained"
-    with turn.load("connect", "full", shape, number, turn.seconds) as load:
+def many(turn: Round, shape: Literal["burst", "rate"], number: int, said: str = "", *speech: str) -> dict[str, Any]:
+    """Connect `number` times at once, or a second, and keep how many got through and how soon; give what the load told.
+
+    `speech` is what they say, for load/connect.c, and `said` the same in a word, for people.
+    """
+    case, axis = CASES[shape]
+    case = f"{said}, {case}" if said else case
+    with turn.load("connect", "full", shape, number, turn.seconds, *speech) as load:
         result, _cpu = turn.measure(load)
     turn.add(case, SUCCEEDED, 100 * result["count"] / (result["count"] + result["failed"]), number, axis)
     if result["count"]:
         turn.add_latencies(case, result["quantiles"], number, axis)
+    return result
 
 
 CONNECT = Experiment(

@@ -70,6 +70,15 @@ class Record:
         """Keep one more sample."""
         self._figures.setdefault((question, peer), Figure(question, peer)).values.append(value)
 
+    def absorb(self, other: "Record") -> None:
+        """Take over the samples and notes of another."""
+        for figure in other.figures:
+            for value in figure.values:
+                self.add(figure.question, figure.peer, value)
+        self.latencies += other.latencies
+        for note in other.notes:
+            self.note(note)
+
     def note(self, text: str) -> None:
         """Keep a remark, once."""
         if text not in self.notes:
@@ -130,16 +139,21 @@ def from_document(document: Mapping[str, Any]) -> Record:
 def save(record: Record, directory: Path) -> Path:
     """Write the raw samples: one figure a line, so that two runs can be compared by any tool."""
     directory.mkdir(parents=True, exist_ok=True)
+    return write(to_document(record), directory / NAME)
+
+
+def write(document: Mapping[str, Any], path: Path) -> Path:
+    """Write a document so that the file is never half of it."""
     parts = []
-    for key, value in to_document(record).items():
+    for key, value in document.items():
         if isinstance(value, list):
             lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in value)
             parts.append(f"{json.dumps(key)}: [\n{lines}\n]")
         else:
             parts.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
-    path = directory / NAME
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-    return path
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    return beside.replace(path)
 
 
 def load(directory: Path) -> Record:

@@ -99,9 +99,9 @@ def serving(peer: Peer, job: Job, presented: Certificate) -> Iterator[Program]:
         yield program
 
 
-def free_port() -> int:
-    """Give a port nobody listens on, outside the range that clients' own ports come from."""
-    for port in range(20_000 + os.getpid() % 5_000, 32_000):
+def free_port(after: int = 0) -> int:
+    """Give a port nobody listens on, outside the range that clients' own ports come from; `after` is taken already."""
+    for port in range(max(20_000 + os.getpid() % 5_000, after + 1), 32_000):
         with closing(socket.socket()) as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -12,6 +12,7 @@ from bench.peers.podgate import session_cookie
 PATIENCE = 2.0  # seconds
 SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL documentation, 55.7: SSLRequest
 ASK = struct.pack("=QQ", 0, 16)  # load.h: struct ask
+BOLT = bytes.fromhex("6060b017 00000404") + bytes(12)  # its handshake: only version 4.4 is proposed
 COOKIE_LASTS = 60.0  # seconds
 
 
@@ -30,6 +31,9 @@ def serves(port: int, mode: Mode, direct_tls: bool) -> bool:
             with context.wrap_socket(plain, server_hostname=HOST) as tls:
                 if mode is Mode.POSTGRES:
                     return True
+                if mode is Mode.BOLT:
+                    tls.sendall(BOLT)
+                    return len(tls.recv(4)) == 4
                 tls.sendall(ASK if mode is Mode.TCP else _get())
                 answer = tls.recv(16)
                 return len(answer) == 16 if mode is Mode.TCP else b" 200" in answer

@@ -4,7 +4,7 @@ The walk of one connection through the files:
 
     listening     a socket the supervisor binds and holds for each worker; `tuning` is what TCP is told
     loop          one epoll in one thread of the worker, which runs all that follows
-    server        accepts; limits; the drain at the end
+    server        accepts; limits, of which `dropping` is the one by chance; the drain at the end
     connection    the phases of the opening, one after the other, under one time budget:
       waiting       what a phase may wait for
       sniffing      looks at the first bytes without taking them

@@ -32,7 +32,7 @@ log = logging.getLogger("podgate.link")
 RECORD = 16 * 1024  # bytes: the largest TLS record (RFC 8446, section 5.1)
 MORE = 4096  # bytes: a record as large as this is likely not the last of what the client is sending
 OWN_KEEP_ALIVE = 5.0  # seconds between two requests to Podgate itself, whose connections all people share
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close with RST (socket(7))
 
 
 class Flow(Enum):
@@ -237,4 +237,4 @@ class Link:
     def close_upstream_by_reset(self) -> None:
         """Make the coming close a reset; unix sockets know none."""
         if self.upstream.family != socket.AF_UNIX:
-            self.upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

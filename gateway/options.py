@@ -19,6 +19,7 @@ class Options:
     drain: float = 30.0  # grace for open links at shutdown
     most_openings: int = 1024  # of one worker at once
     most_openings_of_address: int = 512  # the same from one client address: one stranger cannot shut all others out
+    early_drop: str = ""  # START:RATE:FULL, of one worker's openings (gateway.dropping); empty: none is dropped early
 
     replica: int = 0  # which of several gateways this is: 0 to 63
     worker: int = 0  # which of its workers: 0 to 255; each is told its own

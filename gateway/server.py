@@ -6,17 +6,19 @@ import contextlib
 import errno
 import logging
 import os
+import random
 import resource
 import socket
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 import trio
 
 from gateway.connection import Connection
-from gateway.link import Link
+from gateway.dropping import Dropping, EarlyDrop
+from gateway.link import RESET, Link
 from gateway.listening import most_links
 from gateway.services import Services
 from gateway.waiting import READ
@@ -31,8 +33,10 @@ COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
 class Server:
     """The listeners of a worker and the connections being opened."""
 
-    def __init__(self, services: Services, listeners: list[socket.socket]) -> None:
-        """Take over bound, listening, non-blocking sockets."""
+    def __init__(
+        self, services: Services, listeners: list[socket.socket], throw: Callable[[], float] = random.random
+    ) -> None:
+        """Take over bound, listening, non-blocking sockets; `throw` gives numbers in [0, 1) that nobody can foresee."""
         self._services = services
         self._loop = services.loop
         self._listeners = listeners
@@ -40,6 +44,8 @@ class Server:
         self._openings = 0
         self._openings_of: Counter[str] = Counter()  # by client address
         self._most_links = most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        rule = services.options.early_drop
+        self._dropping = Dropping(EarlyDrop.parse(rule), throw) if rule else None
         self._complained = -COMPLAINT_PAUSE
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         services.relay.returned = self._take_back
@@ -75,6 +81,8 @@ class Server:
             listener.close()
         self._close_spare()
         self._listeners = []
+        if self._dropping:
+            self._dropping.tell(self._openings)
         self._services.engine.is_draining = True
         self._services.relay.end_idle()
 
@@ -89,6 +97,9 @@ class Server:
         except OSError as error:  # otherwise the client left while it was queued (accept(2): treat like EAGAIN)
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._shed(listener)
+            return
+        if self._dropping and self._dropping.drops(self._openings, self._loop.now):
+            _turn_away(client)
             return
         client.setblocking(False)
         host = address[0].removeprefix("::ffff:")  # IPv4 that came over a socket of IPv6 (RFC 4291, section 2.5.5.2)
@@ -151,6 +162,15 @@ class Server:
         if self._loop.now - self._complained >= COMPLAINT_PAUSE:
             self._complained = self._loop.now
             log.error(text, *values)
+
+
+def _turn_away(client: socket.socket) -> None:
+    """Close with RST: whoever reads or writes hears it at once, and the kernel keeps nothing of the connection. After a
+    FIN it would for a minute, for each one dropped, and a client that only writes would learn it a round trip later.
+    """
+    with contextlib.suppress(OSError):  # it has left by itself
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
 
 
 def _text(address: tuple[str, int]) -> str:

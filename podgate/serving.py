@@ -46,6 +46,7 @@ class Place:
     certificate: Path | None = None  # with `key`; None: the local authority signs what is needed
     key: Path | None = None
     console_host: str = ""  # empty: derived from the domain
+    early_drop: str = ""  # START:RATE:FULL; empty: none
 
     @property
     def console(self) -> str:
@@ -166,6 +167,7 @@ def _supervisor(
     options = Options(
         public_port=place.port, drain=place.drain, domain=place.domain, console="" if routes else place.console,
         client_ca=_client_ca(place.home / "authority" / "ca.pem"), replica=replica.number,
+        early_drop=place.early_drop,
     )  # fmt: skip
     plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json")
     return Supervisor(plan, source, leaves, _peers(place, replica))

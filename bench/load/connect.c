@@ -5,9 +5,16 @@
    connect PORT NAME full|resumed burst COUNT SECONDS         COUNT at once, SECONDS for all of them
    connect PORT NAME full|resumed rate PER_SECOND SECONDS     at fixed times; late ones count from when they were due
 
-   NAME is the TLS server name, "-" for plain TCP. `reused` counts handshakes that were in fact resumed. */
+   NAME is the TLS server name, "-" for plain TCP. `reused` counts handshakes that were in fact resumed, `within` those
+   answered in 1 s and in 2 s. Instead of that message, each can be told to say something else (see speech.h):
+
+   … http REQUEST                  an HTTP request, answered by 200 and the benchmark's own body
+   … postgres USER                 StartTLS, login without a password, and SELECT 1
+   … postgres-direct USER          the same, with TLS from the first byte */
 
 #include "load.h"
+
+#include "speech.h"
 
 #define PATIENCE 10000000000u /* ns for one connection */
 #define TICKETS 256
@@ -16,10 +23,12 @@ struct opening {
     struct link link;
     uint64_t due;
     uint32_t events;
-    enum { FREE, SHAKING, ASKING, HEARING } phase;
+    enum { FREE, HAILING, HAILED, SHAKING, ASKING, HEARING } phase;
+    int step;
+    size_t said;
     unsigned salt;
     size_t heard;
-    char answer[sizeof(struct ask)];
+    char answer[ANSWER_MOST];
 };
 
 static SSL_CTX *context;
@@ -51,6 +60,14 @@ static void finish(struct opening *one, int answered) {
         failed++;
 }
 
+static void wrap(struct opening *one) {
+    one->link.ssl = secure(context, one->link.fd, name);
+    if (resumed && ticket_count) {
+        SSL_set_session(one->link.ssl, tickets[--ticket_count]);
+        SSL_SESSION_free(tickets[ticket_count]);
+    }
+}
+
 static void begin(struct opening *one, uint64_t due) {
     *one = (struct opening){.due = due, .phase = SHAKING, .events = EPOLLOUT, .salt = (unsigned)begun++};
     one->link.fd = dial(port);
@@ -58,36 +75,72 @@ static void begin(struct opening *one, uint64_t due) {
         finish(one, 0);
         return;
     }
-    if (strcmp(name, "-")) {
-        one->link.ssl = secure(context, one->link.fd, name);
-        if (resumed && ticket_count) {
-            SSL_set_session(one->link.ssl, tickets[--ticket_count]);
-            SSL_SESSION_free(tickets[ticket_count]);
-        }
-    }
+    if (hails(name))
+        one->phase = HAILING;
+    else if (strcmp(name, "-"))
+        wrap(one);
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = one};
     epoll_ctl(epoll, EPOLL_CTL_ADD, one->link.fd, &event);
 }
 
+/* Ask for TLS where that comes first; > 0 when the server agreed. */
+static long hail(struct opening *one) {
+    char agreed = 0;
+    if (one->phase == HAILING) {
+        long gave = give(&one->link, SSL_REQUEST, sizeof SSL_REQUEST);
+        if (gave <= 0) return gave;
+        if (gave < (long)sizeof SSL_REQUEST) return -1; /* eight bytes fit into any socket's buffer */
+        one->phase = HAILED, one->link.wants_write = 0;
+        return 0;
+    }
+    long took = take(&one->link, &agreed, 1);
+    if (took > 0 && agreed != 'S') return -1;
+    if (took > 0) wrap(one), one->phase = SHAKING;
+    return took;
+}
+
+/* Send what is to be said now; > 0 when it is out. */
+static long say(struct opening *one) {
+    struct ask ask = exact_ask(one->salt, 0, sizeof(struct ask));
+    size_t size;
+    const char *from = words(one->step, &ask, &size);
+    long gave = 1;
+    while (one->said < size && (gave = give(&one->link, from + one->said, size - one->said)) > 0)
+        one->said += (size_t)gave;
+    return gave;
+}
+
+/* Hear what there is; > 0 when the answer is complete, < 0 when it is wrong or nothing more comes. */
+static long hear(struct opening *one) {
+    size_t room = speech == MESSAGE ? sizeof(struct ask) : ANSWER_MOST;
+    for (;;) {
+        int all = heard_all(one->answer, one->heard, one->salt);
+        if (all) return all;
+        long took = take(&one->link, one->answer + one->heard, room - one->heard);
+        if (took <= 0) return took;
+        one->heard += (size_t)took;
+    }
+}
+
 /* Go on until the connection has to wait, or is over. */
 static void proceed(struct opening *one) {
-    struct ask ask = exact_ask(one->salt, 0, sizeof one->answer);
     long done = 1;
+    if (one->phase == HAILING || one->phase == HAILED) done = hail(one);
     if (one->phase == SHAKING && (done = shake(&one->link)) > 0) {
         reused += one->link.ssl && SSL_session_reused(one->link.ssl);
         one->phase = ASKING;
     }
-    if (one->phase == ASKING && (done = give(&one->link, &ask, sizeof ask)) > 0) {
-        one->phase = HEARING;
-        done = 0, one->link.wants_write = 0;
-    } else if (one->phase == HEARING) {
-        size_t all = sizeof one->answer;
-        while (one->heard < all && (done = take(&one->link, one->answer + one->heard, all - one->heard)) > 0)
-            one->heard += (size_t)done;
-        if (one->heard == all) {
-            finish(one, !memcmp(one->answer, known_bytes(one->salt % SALTS, all), all));
+    while (one->phase == ASKING || one->phase == HEARING) {
+        if (one->phase == ASKING) {
+            if ((done = say(one)) <= 0) break;
+            one->phase = HEARING, one->link.wants_write = 0;
+        }
+        if ((done = hear(one)) <= 0) break;
+        if (++one->step == steps()) {
+            finish(one, 1);
             return;
         }
+        one->phase = ASKING, one->said = one->heard = 0;
     }
     if (done < 0) {
         finish(one, 0);
@@ -129,9 +182,10 @@ static void run(struct opening *slots, int room, uint64_t every, long count, uin
 }
 
 int main(int count, char **arguments) {
-    if (count != 7) return 2;
+    if (count != 7 && count != 9) return 2;
     signal(SIGPIPE, SIG_IGN); /* a connection that was cut is one that failed, no more */
     fill_known();
+    if (count == 9) read_speech(arguments[7], arguments[8]);
     port = atoi(arguments[1]), name = arguments[2], resumed = !strcmp(arguments[3], "resumed");
     int number = atoi(arguments[5]), burst = !strcmp(arguments[4], "burst"), rate = !strcmp(arguments[4], "rate");
     int counted = !strcmp(arguments[4], "count");
@@ -155,7 +209,11 @@ int main(int count, char **arguments) {
         run(slots, room, rate ? 1000000000u / (uint64_t)number : 0, INT64_MAX, began + span);
     double seconds = (double)(now_ns() - began) / 1e9;
     printf("{\"count\": %zu, \"failed\": %ld, \"reused\": %ld, \"seconds\": %.6f, ", latencies.count, failed, reused, seconds);
-    print_quantiles(&latencies);
+    print_quantiles(&latencies); /* which sorts them */
+    size_t within[2] = {0, 0};
+    for (size_t i = 0; i < latencies.count; i++)
+        for (int limit = 0; limit < 2; limit++) within[limit] += latencies.ns[i] <= (uint64_t)(limit + 1) * 1000000000u;
+    printf(", \"within\": [%zu, %zu]", within[0], within[1]);
     printf("}\n");
     hold();
 }

@@ -5,14 +5,17 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from psycopg import pq
+
 from bench.missing import Missing
 from bench.peers.pgbouncer import PASSWORD, ROLE
-from bench.process import running
+from bench.process import Program, running
 from bench.rounds import free_port
 from bench.serves import listens
 
@@ -21,7 +24,6 @@ STARTING = 20.0  # seconds
 SETTINGS = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-max_connections = 200
 shared_buffers = '256MB'
 fsync = off
 autovacuum = off
@@ -52,20 +54,39 @@ def pgbench() -> str:
 @contextmanager
 def postgres(_tools: Path, directory: Path) -> Iterator[tuple[int, Any]]:
     """Run the server while the block runs; give its port and pgbench's path."""
-    server, bench = programs(), pgbench()
+    bench = pgbench()
+    with cluster(directory) as port:
+        fill = [bench, "-i", "-q", "-s", "1", f"host=127.0.0.1 port={port} user={ROLE} dbname=postgres"]
+        subprocess.run(fill, check=True, capture_output=True, env={**os.environ, "PGPASSWORD": PASSWORD})
+        yield port, bench
+
+
+@contextmanager
+def cluster(directory: Path, connections: int = 200, auth: str = "scram-sha-256") -> Iterator[int]:
+    """Run an empty server while the block runs; give its port. Raises Missing."""
+    server = programs()
     data, port, as_owner = directory / "data", free_port(), _as_owner(directory)
     password = directory / "password"
     password.write_text(PASSWORD)
     password.chmod(0o644)  # of a role that lives as long as the benchmark, on loopback
-    made = ["-D", str(data), "-U", ROLE, "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync", "-E", "UTF8"]
+    made = ["-D", str(data), "-U", ROLE, f"--auth={auth}", f"--pwfile={password}", "--no-sync", "-E", "UTF8"]
     subprocess.run([*as_owner, str(server / "initdb"), *made, "--locale=C"], check=True, capture_output=True)
     with (data / "postgresql.conf").open("a") as file:
-        file.write(f"{SETTINGS}port = {port}\n")
+        file.write(f"{SETTINGS}max_connections = {connections}\nport = {port}\n")
     with running([*as_owner, str(server / "postgres"), "-D", str(data)], directory / "postgres.log") as program:
         listens(port, STARTING, program.check)
-        fill = [bench, "-i", "-q", "-s", "1", f"host=127.0.0.1 port={port} user={ROLE} dbname=postgres"]
-        subprocess.run(fill, check=True, capture_output=True, env={**os.environ, "PGPASSWORD": PASSWORD})
-        yield port, bench
+        _ready(port, program)
+        yield port
+
+
+def _ready(port: int, program: Program) -> None:
+    """Wait until it takes clients: it listens a moment before. Raises TimeoutError."""
+    deadline = time.monotonic() + STARTING
+    while pq.PGconn.ping(f"host=127.0.0.1 port={port} connect_timeout=2".encode()) != pq.Ping.OK:
+        program.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"PostgreSQL takes no clients after {STARTING:g} s")
+        time.sleep(0.02)
 
 
 def _as_owner(directory: Path) -> Sequence[str]:

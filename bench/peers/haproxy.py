@@ -8,7 +8,7 @@ from bench.peers.versions import version_of
 
 def files(job: Job) -> Mapping[str, str]:
     """Give haproxy.cfg."""
-    alpn = {Mode.TCP: "", Mode.HTTP: " alpn http/1.1", Mode.POSTGRES: " alpn postgresql"}[job.mode]
+    alpn = {Mode.HTTP: " alpn http/1.1", Mode.POSTGRES: " alpn postgresql"}.get(job.mode, "")
     tickets = "" if job.resumption else " no-tls-tickets"
     return {
         "haproxy.cfg": f"""\

@@ -16,6 +16,7 @@ class Mode(StrEnum):
     TCP = "tcp"
     HTTP = "http"
     POSTGRES = "postgres"
+    BOLT = "bolt"
 
 
 @dataclass(frozen=True, slots=True)

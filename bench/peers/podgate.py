@@ -83,6 +83,15 @@ PODGATE_TOKEN = replace(
     version=lambda _program: "",  # the same as above
 )
 
+EARLY_DROP = "10:30:100"  # sshd's own, as in the SSH study
+PODGATE_DROP = replace(
+    PODGATE,
+    name="podgate-drop",
+    label="Podgate, early drop",
+    arguments=lambda job: [*arguments(job), "--early-drop", EARLY_DROP],
+    version=lambda _program: "",  # the same as above
+)
+
 PODGATE_2 = replace(
     PODGATE,
     name="podgate-2",

@@ -5,5 +5,7 @@ boxes   every sample of a few questions, with its box, peer beside peer
 curves  how a figure grows with connections, bursts or rates
 cdf     whole latency distributions
 bars    the questions that matter at a glance, with Podgate's ratio to each peer
+trips   the paper's figure: round trips by size, with a box and every sample of each backend
+shares  which share of many arrivals was served in time
 draw    which pictures a run gets
 """

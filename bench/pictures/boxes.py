@@ -32,24 +32,28 @@ def draw(record: Record, questions: Sequence[Question], title: str, path: Path) 
     return named
 
 
+def box_and_strip(axes: Axes, place: float, values: Sequence[float], colour: str, size: float = 14) -> None:
+    """Draw samples in the order they were taken, and the box of their middle half."""
+    axes.boxplot(
+        values,
+        positions=[place],
+        widths=0.55,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": colour, "alpha": 0.18, "edgecolor": colour},
+        medianprops={"color": colour, "linewidth": 2},
+        whiskerprops={"color": colour},
+        capprops={"color": colour},
+    )
+    step = 2 * SPREAD / max(1, len(values) - 1)
+    places = [place - SPREAD + step * number for number in range(len(values))] if len(values) > 1 else [place]
+    axes.scatter(places, values, s=size, color=colour, alpha=0.85, linewidths=0, zorder=4)
+
+
 def _panel(axes: Axes, record: Record, question: Question) -> None:
     peers = [peer for peer in style.in_order(record.peers([question])) if peer != DIRECT]
     for place, peer in enumerate(peers):
-        values, colour = record.values(question, peer), style.COLOURS[peer]
-        axes.boxplot(
-            values,
-            positions=[place],
-            widths=0.55,
-            showfliers=False,
-            patch_artist=True,
-            boxprops={"facecolor": colour, "alpha": 0.18, "edgecolor": colour},
-            medianprops={"color": colour, "linewidth": 2},
-            whiskerprops={"color": colour},
-            capprops={"color": colour},
-        )
-        step = 2 * SPREAD / max(1, len(values) - 1)
-        places = [place - SPREAD + step * number for number in range(len(values))] if len(values) > 1 else [place]
-        axes.scatter(places, values, s=14, color=colour, alpha=0.85, linewidths=0, zorder=4)
+        box_and_strip(axes, place, record.values(question, peer), style.COLOURS[peer])
     axes.set_xticks(range(len(peers)), [style.label(peer) for peer in peers])
     axes.tick_params(axis="x", labelrotation=35 if len(peers) > 5 else 0, labelsize=8)
     axes.grid(visible=False, axis="x")

@@ -10,10 +10,8 @@ from bench.pictures import style
 from bench.process import Reading
 from bench.watch import Sample
 
-LINES = (
-    "#9aa5b1",
-    *(colour for name, colour in style.COLOURS.items() if name not in ("direct", "podgate-2", "podgate-token")),
-)
+OTHERS = ("direct", "podgate-2", "podgate-token", "podgate-drop")  # shades of one that is there
+LINES = ("#9aa5b1", *(colour for name, colour in style.COLOURS.items() if name not in OTHERS))
 NARROW = 0.03  # of the axis: a phase as short as this has no room for its name
 MINUTES = 180.0  # seconds from which on the axis counts in minutes
 

@@ -19,6 +19,7 @@ COLOURS = {
     "podgate": "#e4572e",
     "podgate-2": "#f2a48e",
     "podgate-token": "#f2a48e",
+    "podgate-drop": "#8c2f1b",
     "direct": "#9aa5b1",
     "haproxy": "#1f6f8b",
     "nginx": "#3f9c57",
@@ -62,8 +63,8 @@ def styled() -> Iterator[None]:
 
 
 def in_order(peers: list[str]) -> list[str]:
-    """Give peers in the order every table and picture has."""
-    return [peer for peer in ORDER if peer in peers]
+    """Give peers in the order every table and picture has; those we do not know come last."""
+    return [peer for peer in ORDER if peer in peers] + [peer for peer in peers if peer not in ORDER]
 
 
 def finish(figure: Figure, title: str, subtitle: str, path: Path) -> str:
@@ -109,5 +110,10 @@ def duration(microseconds: float) -> str:
 
 
 def label(peer: str) -> str:
-    """Give a peer's name for people."""
-    return LABELS[peer]
+    """Give a peer's name for people; one we do not know was named by its user."""
+    return LABELS.get(peer, peer)
+
+
+def colour(peer: str) -> str:
+    """Give a peer's colour; those we do not know share one."""
+    return COLOURS.get(peer, "#7a4fb5")

@@ -39,6 +39,16 @@ PeerCertificate = Annotated[
 ]
 PeerKey = Annotated[Path | None, typer.Option("--peer-key", help="PEM, not readable by others.")]
 PeerCa = Annotated[Path | None, typer.Option("--peer-ca", help="PEM: the authority of the others' certificates.")]
+EarlyDrop = Annotated[
+    str,
+    typer.Option(
+        "--early-drop",
+        metavar="START:RATE:FULL",
+        callback=lambda text: _early_drop(text),
+        help="Drop new connections by chance while a worker has START openings and more, as sshd's MaxStartups does: "
+        "RATE percent of them, rising to all of them at FULL. [default: none]",
+    ),
+]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -53,13 +63,15 @@ def serve(
     console_host: ConsoleHost = "",
     certificate: Certificate = None,
     key: Key = None,
+    early_drop: EarlyDrop = "",
 ) -> None:
     """Run all of Podgate on this machine: the gateway on one TLS port, and the controller that launches pods."""
     from podgate import serving
 
     place = serving.Place(
-        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host
-    )
+        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
+        early_drop,
+    )  # fmt: skip
     serving.serve(place)
 
 
@@ -81,13 +93,15 @@ def gateway(
     peer_certificate: PeerCertificate = None,
     peer_key: PeerKey = None,
     peer_ca: PeerCa = None,
+    early_drop: EarlyDrop = "",
 ) -> None:
     """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
     from podgate import serving
 
     place = serving.Place(
-        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host
-    )
+        _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
+        early_drop,
+    )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
     serving.gateway(place, routes, among)
 
@@ -106,3 +120,12 @@ def controller(
 
 def _home(given: Path | None) -> Path:
     return given.absolute() if given is not None else default_home()
+
+
+def _early_drop(text: str) -> str:
+    from gateway.dropping import EarlyDrop
+
+    try:
+        return text and str(EarlyDrop.parse(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,6 +1,7 @@
 """A whole worker without its process: a `Server`, its `Relay`, and what they share, in threads of the test."""
 
 import contextlib
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,7 +110,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(leaves: Iterable[Leaf], options: Options | None = None, limits: Limits | None = None) -> Iterator[Running]:
+def running(
+    leaves: Iterable[Leaf],
+    options: Options | None = None,
+    limits: Limits | None = None,
+    throw: Callable[[], float] = random.random,
+) -> Iterator[Running]:
     """Run a gateway that presents `leaves`, the first by default. At the end it must have survived."""
     loop = Loop()
     relay = Relay(loop, limits)
@@ -121,7 +127,7 @@ def running(leaves: Iterable[Leaf], options: Options | None = None, limits: Limi
     services = Services(options, loop, relay, certificates, Contexts(options.client_ca))
     revocation = Revocation(loop, relay, services.engine)
     listener = listen("127.0.0.1", 0, 1)[0]
-    gateway = Running(listener.getsockname()[1], services, Server(services, [listener]), revocation, asked)
+    gateway = Running(listener.getsockname()[1], services, Server(services, [listener], throw), revocation, asked)
     up = threading.Event()
 
     async def serve() -> None:

@@ -291,3 +291,57 @@ def s_client(gateway: Running, version: str) -> "subprocess.Popen[bytes]":
         ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port}", "-servername", HOST, version],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+
+
+def test_some_of_a_crowd_are_dropped_before_any_work_and_the_others_go_on(
+    leaf: Leaf, ca: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    dice = iter([0.29, 0.31, 0.64, 0.66, 0.0, 0.99])  # those of the connections that could be dropped, as they come
+    crowded = Options(early_drop="2:30:4", drain=0)
+    with upstream(echo) as server, running([leaf], crowded, throw=lambda: next(dice, 0.99)) as gateway:
+        gateway.route(HOST, "tcp", server.address)
+        assert_serves(gateway, ca)  # 0.29: nobody is dropped below two openings
+        inside = [in_its_opening(gateway.port) for _ in range(2)]  # 0.31 and 0.64
+        inside.append(in_its_opening(gateway.port))  # 0.66 of 30 %
+        assert is_dropped(gateway.port)  # 0.00 of 65 %
+        inside.append(in_its_opening(gateway.port))  # 0.99
+        assert is_dropped(gateway.port)  # there are four: all are
+        for client in inside:
+            client.close()
+    told = [line for line in caplog.messages if line.startswith("early drop (2:30:4): ")]
+    assert ["1 of 5 new connections" in told[0], "1 of 2 new connections" in told[1]] == [True, True]
+    assert len(told) == 2
+
+
+def test_links_and_those_who_have_left_do_not_count_for_early_drop(leaf: Leaf, ca: trustme.CA) -> None:
+    with upstream(echo) as server, running([leaf], Options(early_drop="1:100:1", drain=0)) as gateway:
+        gateway.route(HOST, "tcp", server.address)
+        links = []
+        for _ in range(3):
+            client = tls_to(gateway.port, trusting(ca), HOST)
+            client.send(b"hello")
+            assert client.receive(5) == b"hello"  # it is relayed: no opening any more
+            links.append(client)
+        only = in_its_opening(gateway.port)
+        assert is_dropped(gateway.port)
+        only.close()
+        while gateway.in_loop(lambda: gateway.server._openings):
+            pass
+        assert_serves(gateway, ca)
+        for client in links:
+            client.close()
+
+
+def in_its_opening(port: int) -> socket.socket:
+    client = plain_to(port)
+    client.sendall(SSL_REQUEST)
+    assert client.recv(1) == b"S"
+    return client
+
+
+def is_dropped(port: int) -> bool:
+    try:
+        with plain_to(port) as client:
+            return read_to_end(client) == (b"", False)
+    except ConnectionResetError:  # it came while we were connecting
+        return True

@@ -1,0 +1,61 @@
+"""An ArcadeDB of the benchmark's own: what the `graph` template runs, in a throw-away directory on loopback."""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import controller.templates
+from bench.missing import Missing
+from bench.process import Program, running
+from bench.rounds import free_port
+from controller.runtimes import RuntimeFailure, software
+
+USER, PASSWORD, DATABASE = "root", "a benchmark's password", "bench"  # of a server that lives as long as the benchmark
+MEMORY = "2g"  # of its heap
+STARTING = 90.0  # seconds
+TEMPLATE = Path(controller.templates.__file__).parent
+
+
+@contextmanager
+def arcadedb(directory: Path, memory: str = MEMORY) -> Iterator[int]:
+    """Run the server while the block runs; give its Bolt port. Raises Missing."""
+    try:
+        found = software.find("arcadedb")
+    except RuntimeFailure as failure:
+        raise Missing("ArcadeDB", str(failure)) from None
+    bolt = free_port()
+    http = free_port(after=bolt)
+    run, data = directory / "run", directory / "data"
+    for folder in (run, data):
+        folder.mkdir()
+    password = run / "root-password"
+    password.touch(mode=0o600)
+    password.write_text(PASSWORD)
+    environment = {
+        **{name: str(found.base / place) for name, place in found.variables.items()},
+        "POD_RUN": str(run), "POD_DATA": str(data), "POD_TEMPLATE": str(TEMPLATE), "POD_DATABASE": DATABASE,
+        "PARAM_MEMORY": memory, "HTTP_PORT": str(http), "BOLT_PORT": str(bolt),
+    }  # fmt: skip
+    for name in ("graph-start.sh", "graph-logging.conf"):
+        if not (TEMPLATE / name).is_file():
+            raise Missing("the graph template", f"there is no {TEMPLATE / name}")
+    with running(["sh", str(TEMPLATE / "graph-start.sh")], directory / "arcadedb.log", environment) as program:
+        _await(http, program)
+        yield bolt
+
+
+def _await(port: int, program: Program) -> None:
+    """Wait until the server says that it is ready; Bolt answers before the database is there."""
+    deadline = time.monotonic() + STARTING
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/ready", timeout=2.0):
+                return
+        except (urllib.error.URLError, OSError):
+            program.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"ArcadeDB is not ready after {STARTING:g} s") from None
+            time.sleep(0.1)

@@ -1,0 +1,202 @@
+"""The paper's experiment: its plan, its file, its page and pictures, and what its command line refuses."""
+
+import signal
+import socket
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.paper import backends, command, kept
+from bench.paper.kept import Paper
+from bench.paper.limit import TooSlow, time_limit
+from bench.paper.plan import ARRIVALS, BYTES, DRIVER, GRAPH, PARTS, ROWS, Plan, driver_runs, rounds, works
+from bench.paper.questions import OPEN, question
+from bench.paper.report import in_order, report, seconds
+from bench.pictures import shares, trips
+from podgate.cli.failure import Failure
+from tests.bench.papers import PLAN, paper
+
+WIDE = {"COLUMNS": "300", "TERM": "dumb"}
+
+
+def test_every_client_and_size_is_asked_as_often_as_wanted() -> None:
+    asked = {(work.what, work.number): work.runs for work in works(Plan(runs=60), ROWS)}
+    assert set(asked.values()) == {60}
+    assert len(asked) == 6
+
+
+@pytest.mark.parametrize(
+    ("plan", "size", "runs"),
+    [
+        (Plan(runs=60), 10_000, 60),
+        (Plan(runs=60), 200_000, 9),
+        (Plan(runs=60), 500_000, 5),
+        (Plan(runs=20), 500_000, 5),
+        (Plan(runs=2), 500_000, 2),
+        (Plan(runs=60, driver_runs=60), 500_000, 60),
+    ],
+)
+def test_the_driver_is_asked_for_the_larger_sizes_less_often(plan: Plan, size: int, runs: int) -> None:
+    assert driver_runs(plan, size) == runs
+    if size in plan.sizes:
+        found = {(work.what, work.number): work.runs for work in works(plan, GRAPH)}
+        assert (found[DRIVER, size], found[BYTES, size]) == (runs, plan.runs)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_round_comes_once_and_in_its_order(part: str) -> None:
+    asked = works(Plan(runs=7, arrival_runs=3), part)
+    found = list(rounds(asked, {}))
+    assert Counter(work.key for work, _number in found) == {work.key: work.runs for work in asked}
+    for work in asked:
+        assert [number for one, number in found if one is work] == list(range(work.runs))
+
+
+def test_few_runs_are_spread_among_many() -> None:
+    asked = works(Plan(sizes=(10_000, 500_000), runs=60), GRAPH)
+    places = [place for place, (work, _number) in enumerate(rounds(asked, {})) if work.key == "graph driver 500000"]
+    gaps = [after - before for before, after in pairwise(places)]
+    assert len(places) == 5
+    assert max(gaps) - min(gaps) <= 2
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_is_left() -> None:
+    asked = works(Plan(runs=5), ROWS)
+    every = list(rounds(asked, {}))
+    for stopped in range(len(every) + 1):
+        done = Counter(work.key for work, _number in every[:stopped])
+        assert list(rounds(asked, done)) == every[stopped:]
+
+
+def test_keys_are_different() -> None:
+    keys = [work.key for part in PARTS for work in works(Plan(), part)]
+    assert len(set(keys)) == len(keys) == 36
+
+
+def test_a_run_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    before = paper(left=2)
+    kept.save(before, tmp_path)
+    after = kept.load(tmp_path)
+    assert after.to_document() == before.to_document()
+    assert (after.plan, after.parts, after.left()) == (PLAN, PARTS, 2)
+
+
+def test_the_page_tells_what_each_backend_adds() -> None:
+    text = report(paper())
+    assert "| 1,000 | direct | 6 | 1 s | 0.1 ms | 1 s | 1 s |  |  |" in text
+    assert "| 1,000 | Podgate | 6 | 1 s | 0.1 ms | 1 s | 1 s | +1 ms | +0.1 % |" in text
+    assert "| 20,000 | mine | 6 | 2.05 s | 0.1 ms | 2.05 s | 2.05 s | +50 ms | +2.5 % |" in text
+    assert "| bytes only, open connection, 1,000 nodes | 1 ms (+1.0 %) | HAProxy 2 ms (+2.0 %) | met |" in text
+    assert "Not finished" not in text
+    assert "- mine is bolt+s://db.example.org:7687" in text
+
+
+@pytest.mark.parametrize(
+    ("podgate", "runs", "verdict"),
+    [(0.9, 6, "met"), (1.0, 6, "met"), (1.05, 6, "level"), (1.5, 6, "**missed**"), (1.5, 3, "too few runs")],
+)
+def test_podgate_is_judged_by_the_best_peer_and_the_error_of_their_difference(
+    podgate: float, runs: int, verdict: str
+) -> None:
+    run, asked = Paper(PLAN, (GRAPH,)), question(GRAPH, BYTES, OPEN, 1_000)
+    for name, middle in (("direct", 0.5), ("podgate", podgate), ("haproxy", 1.0), ("traefik", 3.0)):
+        for number in range(runs):
+            run.record.add(asked, name, middle + 0.1 * (number % 3 - 1))
+    (line,) = [line for line in report(run).splitlines() if line.startswith("| bytes only, open")]
+    assert line.endswith(f" | HAProxy 500 ms (+100.0 %) | {verdict} |")
+
+
+def test_the_page_tells_how_many_arrivals_were_served_in_time() -> None:
+    text = report(paper())
+    row = "90 / 95 / 100"
+    assert f"| 500 | {row} | {row} | {row} | {row} |" in text
+    assert "| at once | direct | Podgate | Podgate, early drop | HAProxy |" in text
+    assert "| 10 | 2 / 500 / 1,500 |" in text
+
+
+def test_the_page_of_a_run_that_was_stopped_says_so() -> None:
+    assert "**Not finished: 2 rounds are left**" in report(paper(left=2))
+
+
+def test_backends_stand_in_one_order() -> None:
+    assert in_order(["mine", "haproxy", "direct", "podgate"]) == ["direct", "podgate", "haproxy", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0 ms"), (0.01234, "12.3 ms"), (-0.5, "-500 ms"), (1.0, "1 s"), (35.12, "35.1 s")]
+)
+def test_times_have_three_digits(value: float, text: str) -> None:
+    assert seconds(value) == text
+
+
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    run = paper()
+    files = [*trips.draw(run.record, run.plan, tmp_path), *shares.draw(run.record, tmp_path)]
+    assert files == ["graph-driver.png", "graph-bytes.png", "arrivals-postgres.png", "arrivals-http.png"]
+    assert all((tmp_path / file).read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_a_report_is_rebuilt_from_the_samples(tmp_path: Path) -> None:
+    kept.save(paper(), tmp_path)
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "![graph-driver](graph-driver.png)" in (tmp_path / "README.md").read_text()
+
+
+def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
+    kept.save(paper(left=1), tmp_path)
+    directory, run = command._begun(tmp_path, PLAN, (GRAPH,))
+    assert (directory, run.left(), run.parts) == (tmp_path, 1, PARTS)
+    with pytest.raises(Failure, match="was begun with other settings; name another place"):
+        command._begun(tmp_path, Plan(), (GRAPH,))
+    kept.save(paper(), tmp_path)
+    with pytest.raises(Failure, match="is finished; name another place"):
+        command._begun(tmp_path, PLAN, (ARRIVALS,))
+
+
+def test_a_user_s_own_backend_is_reached_as_its_uri_says() -> None:
+    way = backends.Asked("cloud", "bolt+s://db.example.org:7777/movies", "me", "secret").way()
+    assert (way.address, way.port, way.host, way.uri) == (
+        "db.example.org", 7777, "db.example.org", "bolt+s://db.example.org:7777",
+    )  # fmt: skip
+    assert way.login == backends.Login("me", "secret", "movies")
+    plain = backends.Asked("near", "bolt://10.0.0.1", "me", "secret").way()
+    assert (plain.port, plain.host, plain.context()) == (7687, "", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--only", "nodes"], "there is no part 'nodes'; there are graph, rows, arrivals"),
+        (["--peers", "nginx"], "there is no peer 'nginx'"),
+        (["--sizes", "10,x"], "expected whole numbers"),
+        (["--sizes", "0"], "expected whole numbers"),
+        (["--arrivals", "2000"], "expected whole numbers of 1 to 1,000"),
+        (["--runs", "0"], "Invalid value for '--runs'"),
+        (["--uri", "cloud"], "expected NAME="),
+        (["--uri", "cloud=http://db.example.org"], "a URI begins with one of bolt, bolt+s"),
+        (["--uri", "cloud=bolt://me:secret@db.example.org"], "no login belongs in a URI"),
+        (["--uri", "podgate=bolt://db.example.org"], "cannot name a backend"),
+        (["--uri", "cloud=bolt://db.example.org"], "give --auth cloud=USER"),
+        (["--auth", "cloud=me"], "--auth names cloud, and no --uri does"),
+    ],
+)
+def test_what_cannot_be_measured_is_wrong_usage(arguments: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(app, ["paper", *arguments], env=WIDE)
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_a_client_that_would_wait_for_ever_is_interrupted() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(TooSlow, match=r"no whole answer within 0\.05 s"), time_limit(0.05):
+        one.recv(1)
+    with time_limit(60):
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) == before
