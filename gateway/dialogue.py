@@ -46,6 +46,14 @@ class Dialogue:
             except OSError as error:
                 raise self.broke_off(error.strerror) from error
 
+    async def ask(self, data: bytes) -> None:
+        """Send all of `data`, and wait until something is said to it: to look at once would be in vain. Raises
+        Refusal.
+        """
+        await self.send(data)
+        if not self.unread:
+            await readable(self._upstream)
+
     async def look(self, parse: Callable[[bytes], Parsed | More]) -> Parsed:
         """Receive until `parse` has an answer about what is unread, from its first byte on. Raises Refusal."""
         waiting_for = 0

@@ -174,6 +174,14 @@ class TlsClient:
             except SSL.Error as error:
                 raise Abandoned("client left before its answer was sent") from error
 
+    async def ask(self, data: bytes) -> None:
+        """Send all of `data`, and wait until something is said to it: to look at once would be in vain. Raises
+        Abandoned.
+        """
+        await self.send(data)
+        if not self.unread and not self.connection.pending():
+            await readable(self.client)
+
     def goodbye(self) -> None:
         """Send close_notify, if there is room for it."""
         try:

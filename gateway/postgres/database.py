@@ -53,15 +53,27 @@ class Server(Dialogue):
 
     async def message(self) -> Message:
         """Receive the next message. Raises Refusal."""
-        self._count += 1
-        if self._count > MOST_MESSAGES:
-            raise self.broke_off(f"more than {MOST_MESSAGES} messages at a login")
         message: Message = await self.look(partial(pgmessage.parse_message, largest=LARGEST_MESSAGE))
         self.take(message.size)
-        self._size += message.size
+        self._count_more(1, message.size)
+        return message
+
+    async def messages(self) -> list[tuple[bytes, bytes]]:
+        """Receive the next messages, one at least: the kind of each, and the whole of it. Raises Refusal."""
+        split = partial(pgmessage.split_messages, largest=LARGEST_MESSAGE)
+        messages: list[tuple[bytes, bytes]] = await self.look(split)
+        size = sum(len(message) for _kind, message in messages)
+        self.take(size)
+        self._count_more(len(messages), size)
+        return messages
+
+    def _count_more(self, count: int, size: int) -> None:
+        self._count += count
+        self._size += size
+        if self._count > MOST_MESSAGES:
+            raise self.broke_off(f"more than {MOST_MESSAGES} messages at a login")
         if self._size > LARGEST_LOGIN:
             raise self.broke_off(f"more than {LARGEST_LOGIN} bytes at a login")
-        return message
 
     def negotiate(self, message: Message) -> None:
         """Take note of the version that it speaks. Raises Malformed."""
@@ -83,7 +95,7 @@ async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
 
     Raises NotTaken, Said, Malformed and Refusal.
     """
-    await server.send(startup)
+    await server.ask(startup)
     scram: ScramClient | None = None
     told = b""
     while True:
@@ -112,9 +124,9 @@ async def _answer(server: Server, scram: ScramClient | None, login: Login, kind:
     """Answer one question of a server that we log in to. Raises NotTaken, Denied and Refusal."""
     if kind == Auth.SASL and scram is None:
         scram = ScramClient(login.password, pgmessage.parse_offer(data))
-        await server.send(pgmessage.sasl_initial(scram.mechanism, scram.first()))
+        await server.ask(pgmessage.sasl_initial(scram.mechanism, scram.first()))
     elif kind == Auth.SASL_CONTINUE and scram is not None:
-        await server.send(pgmessage.sasl_response(scram.final(data)))
+        await server.ask(pgmessage.sasl_response(scram.final(data)))
     elif kind == Auth.SASL_FINAL and scram is not None:
         scram.verify(data)
     else:
@@ -127,7 +139,7 @@ async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite:
 
     Raises Said when the database refuses, Malformed and Refusal.
     """
-    await server.send(startup)
+    await server.ask(startup)
     down = b""
     while True:
         message = await server.message()
@@ -144,7 +156,7 @@ async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite:
         if kind in _OPAQUE:
             return down + server.rest()
         if kind in _ASKS:
-            await client.send(down)
+            await client.ask(down)
             down = b""
             answer = await read_message(client, LARGEST_MESSAGE)
             if kind == Auth.CLEARTEXT and answer.body.startswith(TOKEN_PREFIX.encode()):
@@ -153,7 +165,7 @@ async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite:
                     "this database asks for the password of a user of its own, and an API token is not passed on to it",
                     "Its owner sees those of a public endpoint by: podgate pod show NAME",
                 )
-            await server.send(whole(answer))
+            await server.ask(whole(answer))
 
 
 async def settle(server: Server, rewrite: Rewrite) -> bytes:
@@ -162,16 +174,16 @@ async def settle(server: Server, rewrite: Rewrite) -> bytes:
 
     Raises Said, if the client is not let in after all, Malformed and Refusal.
     """
-    down = b""
+    down: list[bytes] = []
     while True:
-        message = await server.message()
-        if message.kind == b"E":
-            raise Said(down + whole(message))
-        if message.kind not in _WELCOME:
-            raise server.broke_off(f"message of kind {message.kind!r} after the login")
-        if message.kind == b"K":
-            down += pgmessage.backend_key(rewrite(pgmessage.parse_key(message.body)))
-            continue
-        down += whole(message)
-        if message.kind == b"Z":
-            return down + server.rest()
+        messages = iter(await server.messages())
+        for kind, message in messages:
+            if kind == b"E":
+                raise Said(b"".join([*down, message]))
+            if kind not in _WELCOME:
+                raise server.broke_off(f"message of kind {kind!r} after the login")
+            if kind == b"K":
+                message = pgmessage.backend_key(rewrite(pgmessage.parse_key(message[pgmessage.HEADER :])))
+            down.append(message)
+            if kind == b"Z":
+                return b"".join([*down, *(later for _kind, later in messages), server.rest()])

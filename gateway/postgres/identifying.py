@@ -72,7 +72,7 @@ class Identifying:
         return Identified(proof, principal, last_word)
 
     async def _by_password(self, now: float) -> tuple[Proof | None, bytes]:
-        await self._client.send(pgmessage.authentication(Auth.CLEARTEXT))
+        await self._client.ask(pgmessage.authentication(Auth.CLEARTEXT))
         text = pgmessage.parse_password(await self._answer())
         issuer = issuer_of(text, self._credentials)
         if issuer is not None:
@@ -85,10 +85,10 @@ class Identifying:
         if verifiers:
             salt, iterations = verifiers[0][1].salt, verifiers[0][1].iterations
         server = ScramServer(verifiers, salt, iterations, self._client.binding())
-        await self._client.send(pgmessage.offer(server.mechanisms))
+        await self._client.ask(pgmessage.offer(server.mechanisms))
         begun = pgmessage.parse_sasl_initial(await self._answer())
         first = server.first(begun.mechanism, begun.data)
-        await self._client.send(pgmessage.authentication(Auth.SASL_CONTINUE, first))
+        await self._client.ask(pgmessage.authentication(Auth.SASL_CONTINUE, first))
         token, last = server.final(await self._answer())
         return TokenProof(token), pgmessage.authentication(Auth.SASL_FINAL, last)
 

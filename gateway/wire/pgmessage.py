@@ -89,6 +89,23 @@ def parse_message(data: bytes | memoryview, largest: int) -> Message | More:
     return Message(header[:1], bytes(data[HEADER:size]), size)
 
 
+def split_messages(data: bytes, largest: int) -> list[tuple[bytes, bytes]] | More:
+    """Give the kind of each whole message that `data` begins with, one at least, and all of it with its header. Raises
+    Malformed, also for one of more than `largest` bytes.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    at, needed, available = 0, HEADER, len(data)
+    while available - at >= HEADER:
+        needed = 1 + int.from_bytes(data[at + 1 : at + HEADER], "big")
+        if not HEADER <= needed <= largest:
+            raise Malformed(f"message: {needed} bytes, expected {HEADER} to {largest}")
+        if available - at < needed:
+            break
+        found.append((data[at : at + 1], data[at : at + needed]))
+        at += needed
+    return found or More(needed)
+
+
 def message(kind: bytes, body: bytes = b"") -> bytes:
     """Make a message."""
     return kind + (4 + len(body)).to_bytes(4, "big") + body

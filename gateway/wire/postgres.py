@@ -59,10 +59,12 @@ def parse_startup(data: bytes | memoryview) -> Startup | CancelRequest | More:
 
 def startup_message(version: tuple[int, int], parameters: Mapping[str, str]) -> bytes:
     """Make a StartupMessage that `parse_startup` reads back. Raises Malformed for what none can hold."""
-    pairs = [encoded(text) for pair in parameters.items() for text in pair]
-    if b"" in pairs[::2]:
+    if "" in parameters:
         raise Malformed("startup: parameter without a name")
-    body = (version[0] << 16 | version[1]).to_bytes(4, "big") + b"".join(text + b"\0" for text in pairs) + b"\0"
+    texts = "".join(f"{name}\0{value}\0" for name, value in parameters.items())
+    if texts.count("\0") != 2 * len(parameters):
+        raise Malformed("text: holds a zero byte")
+    body = (version[0] << 16 | version[1]).to_bytes(4, "big") + _utf8(texts) + b"\0"
     if 4 + len(body) > LARGEST_STARTUP:
         raise Malformed(f"startup: packet of {4 + len(body)} bytes, expected {_HEADER} to {LARGEST_STARTUP}")
     return (4 + len(body)).to_bytes(4, "big") + body
@@ -70,13 +72,17 @@ def startup_message(version: tuple[int, int], parameters: Mapping[str, str]) -> 
 
 def encoded(text: str) -> bytes:
     """Give the bytes of a text that a zero byte can end; surrogate escapes are bytes again. Raises Malformed."""
-    try:
-        data = text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        raise Malformed("text: holds a character that UTF-8 does not have") from None
+    data = _utf8(text)
     if b"\0" in data:
         raise Malformed("text: holds a zero byte")
     return data
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise Malformed("text: holds a character that UTF-8 does not have") from None
 
 
 def error_response(sqlstate: str, message: str, hint: str = "", severity: str = "FATAL") -> bytes:

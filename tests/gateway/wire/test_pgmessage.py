@@ -29,6 +29,7 @@ from gateway.wire.pgmessage import (
     password_message,
     sasl_initial,
     sasl_response,
+    split_messages,
 )
 from gateway.wire.postgres import (
     LARGEST_STARTUP,
@@ -90,6 +91,32 @@ def test_lengths_have_bounds(length: int, size: int) -> None:
 
 def test_a_view_is_read_like_bytes() -> None:
     assert parse_message(memoryview(b"Z\0\0\0\x05IZ"), LIMIT) == Message(b"Z", b"I", 6)
+
+
+def one_by_one(data: bytes) -> list[tuple[bytes, bytes]] | More | str:
+    """Split messages as `parse_message` reads them; give the text of the error if there is one."""
+    found: list[tuple[bytes, bytes]] = []
+    while True:
+        try:
+            first = parse_message(data, LIMIT)
+        except Malformed as error:
+            return str(error)
+        if isinstance(first, More):
+            return found or first
+        found.append((first.kind, data[: first.size]))
+        data = data[first.size :]
+
+
+WHOLE = st.builds(message, st.sampled_from([b"S", b"K", b"Z"]), st.binary(max_size=LIMIT - 5))
+
+
+@given(st.lists(WHOLE, max_size=4).map(b"".join), st.binary(max_size=LIMIT + 20))
+def test_many_are_split_as_they_are_read_one_by_one(messages: bytes, rest: bytes) -> None:
+    try:
+        found: list[tuple[bytes, bytes]] | More | str = split_messages(messages + rest, LIMIT)
+    except Malformed as error:
+        found = str(error)
+    assert found == one_by_one(messages + rest)
 
 
 @given(st.binary(max_size=LIMIT + 20))
