@@ -3,7 +3,7 @@
 Clients connect as most do: StartTLS, then SCRAM. HAProxy does not speak StartTLS, so it is reached by direct TLS, which
 pgbench before version 17 cannot do. pgbouncer logs in at the server once and hands that session to later clients, which
 no other peer does: its connects are of another kind. "Podgate, by token" is an endpoint that is not public: clients
-log in with the gateway, and it with the server.
+log in with the gateway, and it with the server. "Podgate, direct TLS" is reached as HAProxy is.
 """
 
 import os
@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from bench.experiment import MICROSECONDS, Experiment, Round
+from bench.load import openssl
 from bench.load.driver import Load, LoadFailed
 from bench.load.postgres_server import postgres
 from bench.peers.all import DIRECT, PEERS
@@ -33,7 +34,7 @@ def measure(turn: Round) -> None:
     mode = "plain" if turn.peer == DIRECT else "direct" if direct_tls else "starttls"
     for what, case in CASES.items():
         command = [sys.executable, "-P", "-m", "bench.load.postgres_client", str(turn.port), mode, what]
-        with Load([*command, str(turn.seconds)]) as load:
+        with Load([*command, str(turn.seconds)], openssl.environment(turn.tools)) as load:
             result, cpu = turn.measure(load)
         turn.add_latencies(case, result["quantiles"])
         if turn.program:
@@ -49,7 +50,7 @@ def _pgbench(turn: Round, clients: int) -> None:
     seconds = max(1, round(turn.seconds))  # pgbench counts in whole ones
     command = [turn.extra, "-n", "-S", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), to]
     before = turn.cpu()
-    environment = {**os.environ, "PGPASSWORD": PASSWORD}
+    environment = {**os.environ, **openssl.environment(turn.tools), "PGPASSWORD": PASSWORD}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     cpu = turn.cpu() - before
     count = re.search(r"actually processed: (\d+)", done.stdout)
@@ -65,10 +66,10 @@ POSTGRES = Experiment(
     name="postgres",
     asks="What does a proxy cost a Postgres client?",
     limits="Clients and PostgreSQL share the other core, which at 8 clients is the limit; connecting is mostly "
-    "the server's new process and SCRAM. The handshake is what libpq and the proxy agree on: with OpenSSL 3.5 a key "
-    "exchange that outlives quantum computers (X25519MLKEM768), which costs both sides more, where the proxy knows it.",
+    "the server's new process and SCRAM. libpq is told to offer X25519 only: what it would agree on with proxies that "
+    "know it (X25519MLKEM768 with OpenSSL 3.5) outlives quantum computers, and costs both sides more.",
     measure=measure,
-    peers=("podgate", "podgate-token", DIRECT, "traefik", "pgbouncer", "haproxy"),
+    peers=("podgate", "podgate-direct", "podgate-token", DIRECT, "traefik", "pgbouncer", "haproxy"),
     mode=Mode.POSTGRES,
     upstream=postgres,
 )

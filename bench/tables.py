@@ -87,7 +87,7 @@ def _head(record: Record) -> str:
     return (
         "# Podgate beside its peers\n\n"
         f"{facts}\n\n{versions}\n\nSettings: {settings}. One core for the proxy under test, one for load and upstream; "
-        "every round a fresh process, peers in alternating order. TLS 1.3, AES-256-GCM, X25519, ECDSA P-256 for all "
-        "(in postgres the client chooses). Proxy cpu counts all of a peer's processes.\n\n"
+        "every round a fresh process, peers in alternating order. TLS 1.3, AES-256-GCM, X25519, ECDSA P-256 for all. "
+        "Proxy cpu counts all of a peer's processes.\n\n"
         "Raw samples: [results.json](results.json). Rebuild this page and its pictures: `podgate bench report DIR`."
     )

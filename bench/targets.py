@@ -27,6 +27,7 @@ class Target:
     limit: float
     against: tuple[str, ...] = ()
     statistic: Literal["median", "p99"] = "median"
+    of: str = PODGATE  # which of Podgate's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ TARGETS = (
     Target("pgbench cpu/transaction, 1 client", _pgbench(postgres.CPU_PER_TRANSACTION, 1), 1.00, POSTGRES_PROXIES),
     Target("pgbench cpu/transaction, 8 clients", _pgbench(postgres.CPU_PER_TRANSACTION, 8), 1.00, POSTGRES_PROXIES),
     Target("cpu of 100,000 Postgres rows", _ROWS, 1.00, POSTGRES_PROXIES),
-    Target("Postgres connect p50", _CONNECT, 1.00, (*POSTGRES_PROXIES, "haproxy")),
+    Target("Postgres connect p50", _CONNECT, 1.00, POSTGRES_PROXIES),
+    Target("Postgres connect p50, direct TLS", _CONNECT, 1.00, ("haproxy",), of="podgate-direct"),
     Target("pod ready → first answer, p99", ready.READY, 50.0, statistic="p99"),
     Target("route lookup in 100,000", routes.LOOKUP, 2.0),
     Target("one route changed in 100,000", routes.CHANGE, 5.0),
@@ -118,7 +120,7 @@ def judge(record: Record, targets: Sequence[Target] = TARGETS) -> list[Verdict]:
 
 
 def _judge(record: Record, target: Target) -> Verdict:
-    ours = record.values(target.question, PODGATE)
+    ours = record.values(target.question, target.of)
     if not ours:
         return Verdict(target, None, "", None)
     if not target.against:

@@ -7,22 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from bench.load import openssl
 from bench.load.driver import LoadFailed
 from bench.missing import Missing, find_program
 from bench.peers.peer import HOST
 
 SCRIPT = Path(__file__).parent / "quantiles.lua"
-OPENSSL = """\
-openssl_conf = all
-[all]
-ssl_conf = tls
-[tls]
-system_default = clients
-[clients]
-MinProtocol = TLSv1.3
-Ciphersuites = TLS_AES_256_GCM_SHA384
-Groups = X25519
-"""  # what load.h tells its own clients
 
 
 def check() -> None:
@@ -42,11 +32,9 @@ def wrk(
 
     Raises LoadFailed.
     """
-    settings = directory / "clients-openssl.cnf"
-    settings.write_text(OPENSSL)
     header = f"Cookie: {cookie}"
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-H", header, "-s", str(SCRIPT), url]
-    environment = {**os.environ, "OPENSSL_CONF": str(settings), "VARYING": "1" if varying else ""}
+    environment = {**os.environ, **openssl.environment(directory), "VARYING": "1" if varying else ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):

@@ -7,7 +7,7 @@ from bench.peers.hitch import HITCH
 from bench.peers.nginx import NGINX
 from bench.peers.peer import Peer
 from bench.peers.pgbouncer import PGBOUNCER
-from bench.peers.podgate import PODGATE, PODGATE_2, PODGATE_DROP, PODGATE_TOKEN
+from bench.peers.podgate import PODGATE, PODGATE_2, PODGATE_DIRECT, PODGATE_DROP, PODGATE_TOKEN
 from bench.peers.traefik import TRAEFIK
 
 DIRECT = "direct"  # no proxy and no TLS: the client on the upstream itself
@@ -16,6 +16,7 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         PODGATE,
+        PODGATE_DIRECT,
         PODGATE_TOKEN,
         PODGATE_DROP,
         PODGATE_2,

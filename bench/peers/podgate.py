@@ -83,6 +83,15 @@ PODGATE_TOKEN = replace(
     version=lambda _program: "",  # the same as above
 )
 
+PODGATE_DIRECT = replace(
+    PODGATE,
+    name="podgate-direct",
+    label="Podgate, direct TLS",
+    modes=frozenset({Mode.POSTGRES}),
+    direct_tls=True,
+    version=lambda _program: "",  # the same as above
+)
+
 EARLY_DROP = "10:30:100"  # sshd's own, as in the SSH study
 PODGATE_DROP = replace(
     PODGATE,

@@ -10,7 +10,7 @@ from bench.pictures import style
 from bench.process import Reading
 from bench.watch import Sample
 
-OTHERS = ("direct", "podgate-2", "podgate-token", "podgate-drop")  # shades of one that is there
+OTHERS = ("direct", "podgate-2", "podgate-direct", "podgate-token", "podgate-drop")  # shades of one that is there
 LINES = ("#9aa5b1", *(colour for name, colour in style.COLOURS.items() if name not in OTHERS))
 NARROW = 0.03  # of the axis: a phase as short as this has no room for its name
 MINUTES = 180.0  # seconds from which on the axis counts in minutes

@@ -18,6 +18,7 @@ PANEL_WIDTHS = {1: 9.5, 2: 6.0, 3: 4.6}  # inches, by how many stand side by sid
 COLOURS = {
     "podgate": "#e4572e",
     "podgate-2": "#f2a48e",
+    "podgate-direct": "#b5391a",
     "podgate-token": "#f2a48e",
     "podgate-drop": "#8c2f1b",
     "direct": "#9aa5b1",
