@@ -134,6 +134,7 @@ class Shim:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._ask_stop)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started us may have blocked what ends a pod
 
     def run(self, steps: list[dict[str, object]]) -> None:
         """Run the steps to their end and write down how it came."""

@@ -142,11 +142,24 @@ async def test_a_stop_ends_a_tree_that_ignores_it_and_has_left_its_session(livin
     assert not processes_with(mark)
 
 
+async def test_a_stop_is_heard_where_whoever_began_it_all_has_it_blocked() -> None:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        with new_home() as home:
+            async with only_life(home) as living:
+                await living.launch("p1", command="exec sleep 1000")
+                await living.runtime.stop("p1", grace=20.0)
+                with trio.fail_after(15.0):  # the grace is longer
+                    assert (await living.until_exited("p1")).message == "stopped"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 async def test_a_stop_right_after_the_launch_is_not_lost(living: Living) -> None:
     for number in range(1, 6):
         await living.launch(f"p{number}", command="exec sleep 1000")
         await living.runtime.stop(f"p{number}", grace=20.0)
-    with trio.fail_after(5.0):
+    with trio.fail_after(15.0):  # the grace is longer
         for number in range(1, 6):
             assert (await living.until_exited(f"p{number}")).message == "stopped"
 
