@@ -143,7 +143,7 @@ class Target:
         """Make the connection pool that leads there. Raises Failure."""
         if not self.url:
             self._knock()
-            return httpx.HTTPTransport(uds=str(self.api_socket))
+            return httpx.HTTPTransport(uds=str(self.api_socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         context = ssl.create_default_context()
         if self.ca.exists() or "PODGATE_CA" in os.environ:
             try:
