@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 system:
 	@sh deploy/system-packages.sh
 
-# Clients of other languages, for tests: JDBC and node.js' pg.
+# Clients of other languages and older ones, for tests: JDBC, node.js' pg, Neo4j's drivers.
 clients: setup
 	@sh deploy/client-packages.sh
 

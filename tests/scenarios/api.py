@@ -3,19 +3,12 @@
 import time
 from typing import Any
 
-import httpx
-
 from tests.running import PATIENCE, Pod, Podgate
 
 
 def call(podgate: Podgate, method: str, path: str, **body: object) -> Any:
     """Call as the administrator; give what is answered."""
-    transport = httpx.HTTPTransport(uds=str(podgate.home / "run" / "api.sock"))
-    token = (podgate.home / "admin.token").read_text().strip()
-    with httpx.Client(transport=transport, base_url="http://podgate/v1/", timeout=PATIENCE) as client:
-        answer = client.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})
-    assert answer.is_success, f"{method} {path}: {answer.text}"
-    return answer.json() if answer.content else None
+    return podgate.call(method, path, **body)
 
 
 def create(podgate: Podgate, name: str, template: str, access: str, **parameters: str) -> Pod:

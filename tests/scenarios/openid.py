@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.running import PATIENCE
+from tests.webserver import Answer, handler
 
 CLIENT_ID = "podgate"
 SECRET = "a secret that Podgate and its provider share"
 PAGE = """<!doctype html><html lang="en"><title>The lab</title><h1>Who are you?</h1>
 <form method="post" action="{action}">{buttons}</form>"""
-Answer = tuple[int, dict[str, str], str]  # status, fields, body
 
 with warnings.catch_warnings():  # those of the provider are not ours
     warnings.simplefilter("ignore")
@@ -152,26 +152,6 @@ class OpenIdProvider:
         return json.dumps({"keys": shown})
 
 
-def _handler(provider: OpenIdProvider) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
-            headers = {name.title(): value for name, value in self.headers.items()}  # as pyop looks for them
-            status, more, text = provider.answer(self.command, self.path, body, headers)
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", "connection": "close", **more}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        do_POST = do_GET  # noqa: N815  # its name
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
-
-
 @contextmanager
 def openid_provider(trust: ssl.SSLContext, callback: str, *people: str) -> Iterator[OpenIdProvider]:
     """Run one at https://localhost that knows `people`, and sends browsers back to `callback`."""
@@ -179,7 +159,7 @@ def openid_provider(trust: ssl.SSLContext, callback: str, *people: str) -> Itera
     # Handshakes are for a connection's own thread: a browser opens some that it does not use yet.
     server.socket = trust.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     provider = OpenIdProvider(f"https://localhost:{server.server_port}", callback, people)
-    server.RequestHandlerClass = _handler(provider)
+    server.RequestHandlerClass = handler(provider.answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

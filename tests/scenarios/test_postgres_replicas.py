@@ -15,7 +15,7 @@ import pytest
 
 from tests.gateway.process import GatewayProcess
 from tests.running import PATIENCE, Podgate, free_port
-from tests.scenarios.api import create, in_force, share
+from tests.scenarios.api import create, delete, in_force, share
 from tests.scenarios.clients.driven import Client
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import Way, into, owner_of
@@ -90,7 +90,7 @@ def _gateways(podgate: Podgate, ports: tuple[int, int]) -> Iterator[GatewayProce
 
 def _delete_pods(podgate: Podgate) -> None:
     for name in ("open", "closed"):
-        podgate.run("pod", "delete", name, "--wait")
+        delete(podgate, name)
 
 
 @pytest.mark.parametrize("mode", ["public", "closed"])
