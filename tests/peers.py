@@ -51,9 +51,8 @@ def write_leaf(leaf: Leaf, directory: Path) -> tuple[Path, Path]:
 def trusting(
     ca: trustme.CA, version: ssl.TLSVersion | None = None, alpn: tuple[str, ...] = (), *, check: bool = True
 ) -> ssl.SSLContext:
-    """Make a client's context that trusts `ca` and speaks `version` only, if one is given."""
-    context = ssl.create_default_context()
-    ca.configure_trust(context)
+    """Make a client's context that trusts `ca` alone and speaks `version` only, if one is given."""
+    context = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())  # the system's take 40 ms to load
     if version is not None:
         context.minimum_version = context.maximum_version = version
     if alpn:

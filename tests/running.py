@@ -13,7 +13,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+
+from tests.unixhttp import to_socket
 
 
 def _resolves(host: str) -> bool:
@@ -93,6 +96,15 @@ class Podgate:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def call(self, method: str, path: str, **body: object) -> Any:
+        """Call the API as the administrator; give what is answered."""
+        transport = to_socket(self.home / "run" / "api.sock")
+        token = (self.home / "admin.token").read_text().strip()
+        with httpx.Client(transport=transport, base_url="http://podgate/v1/", timeout=PATIENCE) as client:
+            answer = client.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})
+        assert answer.is_success, f"{method} {path}: {answer.text}\n{self.log[-3000:]}"
+        return answer.json() if answer.content else None
+
     def create(self, name: str, template: str, *options: str) -> Pod:
         if not {"--access"} & set(options):
             options = ("--access", "public", *options)
@@ -112,9 +124,12 @@ class Podgate:
         ]
 
     def stop(self) -> None:
-        """Remove the pods, which would outlive it, and end it."""
-        for pod in json.loads(self.run("pod", "list", "--json"))["pods"]:
-            self.run("pod", "delete", pod["name"], "--wait")
+        """Remove the pods, which would outlive it, all at once, and end it."""
+        names = [pod["name"] for pod in self.call("GET", "pods")["pods"]]
+        for name in names:
+            self.call("DELETE", f"pods/{name}")
+        for name in names:
+            self.call("GET", f"pods/{name}/wait?until=gone&timeout={PATIENCE}")
         self.serve.send_signal(signal.SIGTERM)
         self.serve.wait(PATIENCE)
 

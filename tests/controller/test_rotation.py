@@ -1,7 +1,7 @@
 """Passwords of a real Postgres pod become others while it is used: a real controller, and a gateway that follows it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from router.snapshot import Routes, advance
 from tests.controller.api.conftest import Lines
 from tests.controller.runtimes.homes import new_home
 from tests.controller.runtimes.postgres import refused, run, session
+from tests.unixhttp import async_to_socket
 
 PATIENCE = 60.0  # seconds until a test gives up
 HOST = "mydb.pods.localhost"
@@ -123,7 +124,7 @@ async def life(home: Path) -> AsyncIterator[Life]:
             await ready.wait()
             token = (home / "admin.token").read_text().strip()
             async with httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=str(settings.socket)), base_url="http://podgate",
+                transport=async_to_socket(settings.socket), base_url="http://podgate",
                 headers={"authorization": f"Bearer {token}"}, timeout=PATIENCE,
             ) as api:  # fmt: skip
                 following = Following(settings.socket, token, api)
@@ -134,18 +135,25 @@ async def life(home: Path) -> AsyncIterator[Life]:
             over.set()
 
 
-@pytest.fixture
-async def home() -> AsyncIterator[Path]:
-    """A home with an available pod; it is removed in the end."""
-    with new_home() as path:
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A home with an available pod, which every test leaves as good as it was; it is removed in the end."""
+
+    async def make() -> None:
         async with life(path) as first:
             made = await first.api.post("/v1/pods", json={"name": "mydb", "template": "postgres"})
             assert made.status_code == 201, made.text
             await first.pod(f"/wait?timeout={PATIENCE}")
-        yield path
+
+    async def remove() -> None:
         async with life(path) as last:
             await last.api.delete("/v1/pods/mydb")
             await last.api.get(f"/v1/pods/mydb/wait?until=gone&timeout={PATIENCE}")
+
+    with new_home() as path:
+        trio.run(make)
+        yield path
+        trio.run(remove)
 
 
 async def test_passwords_rotate_while_the_pod_is_used_and_no_login_fails(home: Path) -> None:
@@ -255,6 +263,7 @@ async def test_who_leaves_a_change_of_the_password_open_is_put_out_of_the_way(ho
 @pytest.mark.parametrize("ending", ["COMMIT", "SELECT 1"])
 async def test_who_takes_from_a_level_what_the_owner_makes_later_is_undone(home: Path, ending: str) -> None:
     make = "CREATE TABLE t{0} (id int);; CREATE FUNCTION f{0}() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    unmake = "DROP TABLE t0, t1;; DROP FUNCTION f0, f1;; ALTER ROLE owner RESET default_transaction_read_only"
     async with life(home) as living:
         await living.pod(f"/wait?timeout={PATIENCE}")
         words = living.passwords()
@@ -281,6 +290,8 @@ async def test_who_takes_from_a_level_what_the_owner_makes_later_is_undone(home:
                 run(writer, f"INSERT INTO t{number} SELECT f{number}()")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     run(reader, f"SELECT f{number}()")
+        with session(living.upstream, "owner", words["owner"][0], "mydb") as owner:
+            run(owner, f"BEGIN READ WRITE;; {unmake};; COMMIT")
 
 
 async def test_a_pod_that_is_stopped_or_has_no_keeper_is_not_rotated(home: Path) -> None:
@@ -294,3 +305,5 @@ async def test_a_pod_that_is_stopped_or_has_no_keeper_is_not_rotated(home: Path)
         with Store(home / "controller.sqlite") as store:
             assert store.pods()[0].pending == {}
         assert (await living.api.post("/v1/pods/nodb/rotate")).status_code == 404
+        await living.api.post("/v1/pods/mydb/start")
+        await living.pod(f"/wait?timeout={PATIENCE}")

@@ -13,13 +13,7 @@ from controller.throttle import (
     Throttle,
     address_keys,
 )
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

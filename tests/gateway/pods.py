@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import h11
 
-from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer
+from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer, read_to_end
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -33,6 +33,18 @@ def answering(*answers: bytes) -> Callable[[socket.socket], None]:
             connection.sendall(answer)
 
     return serve
+
+
+class Silent:
+    """A server that reads one head of each connection, tells the test that it has it, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def __call__(self, connection: socket.socket) -> None:
+        read_head(connection)
+        self.asked.set()
+        read_to_end(connection)
 
 
 class Pod:

@@ -5,14 +5,15 @@ import pytest
 from gateway import audit
 from gateway.audit import LONGEST_DETAIL, MOST_ENTRIES, PAUSE, Trail
 from router.access import Principal
-from tests.gateway.web.site import HOST, NOW, Clock, route, visit
+from tests.clock import Clock
+from tests.gateway.web.site import HOST, NOW, route, visit
 
 ALICE, BOB = Principal("alice", credential="token:a"), Principal("bob", credential="session:b")
 
 
 def trail(clock: Clock | None = None) -> tuple[Trail, list[int]]:
     news: list[int] = []
-    return Trail(clock or Clock(), lambda: news.append(1)), news
+    return Trail(clock or Clock(NOW), lambda: news.append(1)), news
 
 
 def test_who_was_let_in_and_who_was_told_no_leaves_an_entry() -> None:
@@ -37,7 +38,7 @@ def test_who_is_not_known_leaves_none() -> None:
 
 
 def test_who_comes_again_and_again_leaves_one_in_a_while() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     kept, _ = trail(clock)
     for _ in range(3):
         kept.allowed(visit(), route(), ALICE)

@@ -15,6 +15,7 @@ from gateway.loop import Loop
 from gateway.wire.pgmessage import CancelKey, cancel_request
 from gateway.wire.postgres import CancelRequest
 from router.model import parse_address
+from tests.clock import Clock
 from tests.gateway.databases import Database, database
 from tests.gateway.driving import drive
 from tests.peers import DEADLINE, free_port
@@ -22,14 +23,6 @@ from tests.peers import DEADLINE, free_port
 HOST, CLIENT = "db.pods.test", "192.0.2.1"
 REAL = CancelKey(1000, b"real")
 Spawn = Callable[[Coroutine[Any, Any, None]], Future[None]]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import trustme
 
 from certs.authority import Authority
 from certs.leaf import Leaf
-from gateway.cancelling import Owner, owner_of
+from gateway.cancelling import DELIVERY, Owner, owner_of
 from gateway.identity import LocalIdentity
 from gateway.peers import Peers
 from gateway.wire.pgmessage import CancelKey, cancel_request
@@ -76,7 +76,7 @@ async def test_cancels_for_a_worker_that_is_gone_are_done_at_once(
         left = await gateway.session_of(0)
         os.kill(gateway.supervisor.workers[1], signal.SIGKILL)
         for _ in range(MANY // 2):
-            with trio.fail_after(2.0):  # far less than its supervisor would wait for a worker that is there
+            with trio.fail_after(DELIVERY):  # less than its supervisor would wait for a worker that is there
                 try:
                     await gateway.cancel(session.key)
                 except OSError:
@@ -132,7 +132,7 @@ async def test_another_replica_brings_a_cancel_to_the_one_that_owns_it(
                 await gateway.cancel(session.key)
                 assert real.cancels.get_nowait() == cancel_request(real.key(real.sessions))
             await there.cancel(CancelKey(session.key.process_id, b"\0" * len(session.key.secret)))
-            with trio.fail_after(3.0):  # were it sent round in circles, it would end with everybody's patience only
+            with trio.fail_after(DELIVERY):  # sent round in circles it would end with everybody's patience only
                 await there.cancel(CancelKey(owner._replace(replica=3).to_number(), session.key.secret))
             assert real.cancels.empty()
 
@@ -152,7 +152,7 @@ async def test_a_worker_that_dies_while_it_is_asked_keeps_nobody_waiting(
             while not asked._asked:
                 await trio.lowlevel.checkpoint()
             os.kill(victim, signal.SIGKILL)
-            with trio.fail_after(2.0):  # far less than one waits for a worker that is there
+            with trio.fail_after(DELIVERY):  # less than one waits for a worker that is there
                 while asked._asked:
                     await trio.lowlevel.checkpoint()
         assert real.cancels.empty()

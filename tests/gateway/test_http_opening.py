@@ -1,5 +1,7 @@
 """What is looked at of an HTTP connection before its pod sees a byte of it."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,12 +12,12 @@ from gateway.options import Options
 from gateway.wire.httphead import LARGEST_HEAD
 from tests.gateway.running import Running, running
 from tests.gateway.talks import ask_http, head, http_answer
-from tests.peers import Upstream, answer_http, plain_to, read_to_end, tls_to, trusting, upstream
+from tests.peers import DEADLINE, Upstream, answer_http, plain_to, read_to_end, tls_to, trusting, upstream
 
 
 @pytest.fixture
 def gateway(leaf: Leaf) -> Iterator[Running]:
-    with running([leaf], Options(public_port=8443, opening_budget=1.0, drain=0)) as gateway:
+    with running([leaf], Options(public_port=8443, drain=0)) as gateway:
         yield gateway
 
 
@@ -101,13 +103,18 @@ def test_a_request_that_cannot_be_read_is_answered_and_goes_nowhere(
 
 
 def test_a_head_in_the_smallest_records_is_not_read_anew_for_each(leaf: Leaf, ca: trustme.CA) -> None:
-    budget = 6.0  # seconds; read anew for each record it took more than 15
-    with upstream(answer_http) as server, running([leaf], Options(opening_budget=budget, drain=0)) as gateway:
+    with upstream(answer_http) as server, running([leaf], Options(opening_budget=DEADLINE, drain=0)) as gateway:
         gateway.route("web", "http", server.address)
         client = tls_to(gateway.port, trusting(ca), "web.pods.test")
         endless = b"GET / HTTP/1.1\r\nHost: web.pods.test\r\nCookie: ".ljust(LARGEST_HEAD, b"x")
-        client.socket.sendall(b"".join(client.records(endless[at : at + 1]) for at in range(len(endless))))
+        records = b"".join(client.records(endless[at : at + 1]) for at in range(len(endless)))
+        threads: list[int] = []
+        gateway.call(lambda: threads.append(threading.get_ident()))
+        clock = time.pthread_getcpuclockid(threads[0])
+        before = time.clock_gettime(clock)
+        client.socket.sendall(records)
         assert client.receive_to_end()[0].startswith(b"HTTP/1.1 400 ")
+        assert time.clock_gettime(clock) - before < 6.0, "read anew for each record it took more than 15"
         client.close()
 
 
@@ -119,14 +126,14 @@ def test_a_browser_gets_a_page_and_a_program_a_problem(gateway: Running, ca: tru
         client.close()
 
 
-def test_a_request_that_never_ends_is_told_that_it_took_too_long(
-    gateway: Running, ca: trustme.CA, server: Upstream
-) -> None:
-    client = tls_to(gateway.port, trusting(ca), "web.pods.test")
-    client.send(b"GET / HTTP/1.1\r\nHost: web.pods.test\r\n")
-    assert b"HTTP/1.1 504 " in client.receive_to_end()[0][:20]
-    client.close()
-    assert server.accepted == 0
+def test_a_request_that_never_ends_is_told_that_it_took_too_long(leaf: Leaf, ca: trustme.CA) -> None:
+    with upstream(answer_http) as server, running([leaf], Options(opening_budget=1.0, drain=0)) as gateway:
+        gateway.route("web", "http", server.address)
+        client = tls_to(gateway.port, trusting(ca), "web.pods.test")
+        client.send(b"GET / HTTP/1.1\r\nHost: web.pods.test\r\n")
+        assert b"HTTP/1.1 504 " in client.receive_to_end()[0][:20]
+        client.close()
+        assert server.accepted == 0
 
 
 @pytest.mark.parametrize(

@@ -110,12 +110,15 @@ async def test_all_peers_are_asked_and_one_that_knows_is_enough(authority: Autho
         assert knowing.asked == [KEY]
 
 
-async def test_one_that_does_not_answer_is_not_waited_for_if_another_does(authority: Authority) -> None:
+async def test_one_that_does_not_answer_is_not_waited_for_if_another_does(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GREETING", 2 * DEADLINE)
     identity = LocalIdentity(authority)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     silent = listeners[0].socket.getsockname()
     async with serving(identity) as (here, _):
-        with trio.fail_after(1.0):
+        with trio.fail_after(DEADLINE):
             assert await Others((silent, here.address), identity).ask(KEY)
     await listeners[0].aclose()
 

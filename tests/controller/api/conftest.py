@@ -16,6 +16,7 @@ from controller.service import run_controller
 from controller.settings import Settings
 from router.snapshot import Routes, Version, advance
 from tests.controller.fakes import TEMPLATES, FakeRuntime
+from tests.unixhttp import async_to_socket
 
 
 class Lines:
@@ -145,7 +146,7 @@ class GatewayView:
 def caller(settings: Settings, token_file: str | None = None, token: str = "") -> httpx.AsyncClient:
     token = (settings.home / token_file).read_text().strip() if token_file else token
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.AsyncHTTPTransport(uds=str(settings.socket))
+    transport = async_to_socket(settings.socket)
     return httpx.AsyncClient(transport=transport, base_url="http://podgate", headers=headers, timeout=30)
 
 

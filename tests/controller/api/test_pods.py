@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from controller.api import server
 from controller.runtimes import Stage
 from router.model import Route
 from tests.controller.api.conftest import Api
@@ -206,7 +207,8 @@ async def test_templates_and_the_description(api: Api) -> None:
     assert "application/problem+json" in create["responses"]["422"]["content"]
 
 
-async def test_the_end_ends_streams_and_waits_at_once(api: Api) -> None:
+async def test_the_end_ends_streams_and_waits_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "END_LIMIT", 60.0)  # seconds, which none of them takes
     await api.create()
     answers: list[int] = []
 
@@ -219,16 +221,15 @@ async def test_the_end_ends_streams_and_waits_at_once(api: Api) -> None:
             await mute.next()
             nursery.start_soon(wait)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            begun = trio.current_time()
             api.ending.set()
-            with trio.fail_after(5):
+            with trio.fail_after(20):
                 await api.ended.wait()
-            assert trio.current_time() - begun < 0.9
     assert answers == [503]
     assert not api.settings.socket.exists()
 
 
-async def test_a_peer_that_takes_nothing_does_not_hold_up_the_end(api: Api) -> None:
+async def test_a_peer_that_takes_nothing_does_not_hold_up_the_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "END_LIMIT", 0.3)
     api.runtime.lines = [b"x" * 65536] * 100
     await api.create()
     token = (api.settings.home / "admin.token").read_text().strip()

@@ -38,7 +38,7 @@ OURS = {"sec-fetch-site": "same-origin", "origin": "null"}
 
 @dataclass
 class Clock:
-    """A clock that a test holds."""
+    """The real time, which the provider in `oidc` goes by, and as much ahead as a test says."""
 
     ahead: float = 0.0
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from tests.controller.runtimes.homes import Living, new_home, only_life
+from tests.unixhttp import async_to_socket
 
 HOST = "my-p1.pods.localhost"
 NOTEBOOK = {"type": "notebook", "format": "json", "content": {"cells": [], "metadata": {}, "nbformat": 4}}
@@ -22,7 +23,7 @@ async def living() -> AsyncIterator[Living]:
 
 def client(upstream: str, **identity: str) -> httpx.AsyncClient:
     """Give a browser whose requests carry what the gateway says of their sender."""
-    transport = httpx.AsyncHTTPTransport(uds=upstream.removeprefix("unix:"))
+    transport = async_to_socket(upstream.removeprefix("unix:"))
     fields = {f"X-Podgate-{name}": value for name, value in identity.items()}
     return httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=fields)
 

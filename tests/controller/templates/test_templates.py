@@ -50,7 +50,7 @@ def test_credentials_by_level() -> None:
 
 def test_a_keeper_has_a_secret_beside_those_of_the_levels() -> None:
     assert load_templates()["postgres"].secrets == ("owner", "write", "read", "keeper")
-    assert load_templates()["graph"].secrets == ("owner",)
+    assert load_templates()["graph"].secrets == ("owner", "write", "read")
     assert load_templates()["web"].secrets == ()
 
 

@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from certs.leaf import Leaf
+from gateway import connection as module
 from gateway.options import Options
 from gateway.postgres.database import LARGEST_MESSAGE, MOST_MESSAGES
 from gateway.postgres.identifying import LARGEST_ANSWER
@@ -275,7 +276,10 @@ def test_a_client_that_does_not_answer_as_asked_is_told(
 
 
 @pytest.mark.parametrize("said", [b"", b"\0\0", startup_message((3, 0), {"user": "alice"})])
-def test_a_client_that_falls_silent_is_told_in_time(gateway: Running, ca: trustme.CA, said: bytes) -> None:
+def test_a_client_that_falls_silent_is_told_in_time(
+    gateway: Running, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(module, "REPLY_BUDGET", 1.0)
     route(gateway, "127.0.0.1:1")
     client = client_of(gateway, ca)
     client.send(said)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.proof import Proof
 from gateway.web import cookies
@@ -16,6 +16,7 @@ from router.credentials import Credential, Credentials, Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress, WebRules
 from router.sealing import Session, seal
 from router.table import RouteTable
+from tests.clock import Clock
 
 HOST, CONSOLE = "web.pods.test", "console.test"
 NOW = 1_800_000_000.0
@@ -94,18 +95,8 @@ def policy(*routes: Route, people: Iterable[Credential] = PEOPLE) -> Policy:
     return Policy(RouteTable(routes), Credentials(people))
 
 
-@dataclass
-class Clock:
-    """A clock that stands until it is told."""
-
-    now: float = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def engine(*routes: Route, people: Iterable[Credential] = PEOPLE, clock: Clock | None = None) -> Engine:
-    clock = clock or Clock()
+    clock = clock or Clock(NOW)
     made = Engine(clock, clock)
     made.policy = policy(*routes, people=people)
     return made

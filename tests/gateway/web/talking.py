@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
+from gateway.errors import Reason
 from gateway.web.engine import Engine
-from gateway.web.exchange import Exchange
+from gateway.web.exchange import Exchange, Leaving
 from gateway.web.rewriting import request_head
 from gateway.web.visit import Admitted, Visit
 from router.access import AccessLevel
@@ -14,6 +17,7 @@ from tests.gateway.web.site import visit as new_visit
 
 PUBLIC = AccessLevel.PUBLIC
 WHOLE, BYTES = 1 << 30, 1  # sizes of pieces
+cut = pytest.mark.parametrize("size", [WHOLE, BYTES, 7], ids=["whole", "bytes", "sevens"])
 
 
 def pieces(data: bytes, size: int) -> Iterator[memoryview]:
@@ -83,3 +87,21 @@ class Talk:
     def take_down(self) -> bytes:
         taken, self.down = self.down, b""
         return taken
+
+
+def left(talk: Talk) -> Leaving:
+    assert talk.exchange.leaving is not None
+    return talk.exchange.leaving
+
+
+def refused(talk: Talk) -> Reason:
+    answer = left(talk).answer
+    assert answer is not None
+    return _REASONS[answer.data[:13]]
+
+
+_REASONS = {
+    b"HTTP/1.1 400 ": Reason.MALFORMED,
+    b"HTTP/1.1 413 ": Reason.TOO_LARGE,
+    b"HTTP/1.1 502 ": Reason.UNREACHABLE,
+}

@@ -7,7 +7,8 @@ from gateway.web.pacing import Pacer
 from gateway.web.visit import Admitted, Answer
 from router.access import AccessLevel
 from router.model import WebRules
-from tests.gateway.web.site import ALICE, READER, Clock, bearer, engine, head_of, request, route, status, values, visit
+from tests.clock import Clock
+from tests.gateway.web.site import ALICE, NOW, READER, bearer, engine, head_of, request, route, status, values, visit
 
 ALICES, OTHERS = ("web", "alice"), ("web", "bob")
 
@@ -55,7 +56,7 @@ def test_the_one_unused_longest_is_forgotten_first(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_request_beyond_the_rate_is_told_when_to_come_again() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     site = engine(route(AccessLevel.READ, grants={"everyone": AccessLevel.READ}, web=WebRules(rate=0.1)), clock=clock)
     alices, readers = head_of(request(bearer(ALICE))), head_of(request(bearer(READER)))
     assert isinstance(site.decide(alices, visit()), Admitted)

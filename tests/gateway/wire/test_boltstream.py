@@ -120,6 +120,17 @@ def test_what_is_no_message_is_malformed(data: bytes, text: str, size: int) -> N
     assert str(raised.value) == text
 
 
+def test_no_byte_waits_for_one_that_may_never_come() -> None:
+    """All of a message is through when its last byte is there, wherever it was cut."""
+    record = message(RECORD, [1, 2, 3])
+    for passing in (frozenset[int](), frozenset((RECORD,))):
+        for first in range(1, len(record)):
+            for second in range(first, len(record)):
+                stream = BoltStream(lambda _tag, _data, _at: False, lambda _message, data: data, passing)
+                pieces = (record[:first], record[first:second], record[second:])
+                assert b"".join(bytes(stream.feed(piece)) for piece in pieces) == record
+
+
 def test_a_message_that_is_taken_out_is_limited_to_the_byte() -> None:
     def logon(size: int) -> bytes:
         return chunked(b"\xb1\x6a\xd2" + (size - 11).to_bytes(4, "big") + b"a" * (size - 11))

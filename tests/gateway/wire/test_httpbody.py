@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -120,6 +120,6 @@ def test_garbage_is_judged_alike_however_it_is_cut(sent: bytes, strict: bool, da
 def test_payload_is_not_looked_at() -> None:
     body, piece = Chunked(strict=True), memoryview(bytes(2**20))
     body.feed(b"%x\r\n" % 2**40)
-    started = perf_counter()
+    started = thread_time()
     assert all(body.feed(piece) == len(piece) for _ in range(1000))
-    assert perf_counter() - started < 0.5
+    assert thread_time() - started < 0.5

@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -298,9 +298,9 @@ def test_what_follows_a_bad_head_does_not_change_its_refusal() -> None:
 
 @pytest.mark.parametrize("value", [b"a" * 32000, b" " * 32000, b"a \t" * 10000, b"a" + b" " * 31000 + b"\0"])
 def test_no_value_takes_long(value: bytes) -> None:
-    started = perf_counter()
+    started = thread_time()
     check_total(parse_head, head()[:-2] + b"X: " + value + b"\r\n\r\n", LARGEST_HEAD)
-    assert perf_counter() - started < 0.1
+    assert thread_time() - started < 0.1
 
 
 @given(st.binary(max_size=200), st.text("aGET :/\r\n\t\0,;=*0", max_size=60))

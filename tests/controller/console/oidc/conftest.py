@@ -6,7 +6,8 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import cache
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.controller.console.conftest import ORIGIN, Place, placed
+from tests.webserver import Answer, handler
 
 CLIENT = {
     "client_secret": "a secret of ours",
@@ -29,7 +31,9 @@ CLIENT = {
 Sign = Callable[["Provider", dict[str, Any]], str]
 
 
-def rsa_key() -> bytes:
+@cache
+def rsa_key(_name: str) -> bytes:
+    """Give the key of a name, the same to every test: to make one takes a moment."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
@@ -52,13 +56,18 @@ class Provider:
     def rotate(self, kid: str, *, shown: bool = True) -> None:
         """Sign with a new key from now on."""
         pyop_keys = _modules()["jwk"]
-        self.pem = rsa_key()
+        self.pem = rsa_key(kid)
         key = pyop_keys.RSAKey(key=_modules()["rsa"].importKey(self.pem), kid=kid, use="sig", alg="RS256")
         self.real.signing_key = key
         self.hidden = not shown
 
-    def answer(self, method: str, target: str, body: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
-        """Answer one request by the real provider."""
+    def answer(self, method: str, target: str, body: str, headers: dict[str, str]) -> Answer:
+        """Answer one request by the real provider, without its warnings."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._answer(method, target, body, headers)
+
+    def _answer(self, method: str, target: str, body: str, headers: dict[str, str]) -> Answer:
         path, _, query = target.partition("?")
         self.asked.append(path)
         if self.away:
@@ -81,7 +90,7 @@ class Provider:
             return f"{request['redirect_uri']}?error={self.error}&state={request['state']}"
         return str(self.real.authorize(request, self.user).request(request["redirect_uri"]))
 
-    def _token(self, body: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+    def _token(self, body: str, headers: dict[str, str]) -> Answer:
         try:
             document = self.real.handle_token_request(body, headers).to_dict()
         except _modules()["errors"].OAuthError as error:
@@ -107,34 +116,11 @@ def _modules() -> dict[str, Any]:
         }
 
 
-def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # its name
-            length = int(self.headers.get("content-length", "0"))
-            body = self.rfile.read(length).decode()
-            headers = {name.title(): value for name, value in self.headers.items()}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                status, more, text = provider.answer(self.command, self.path, body, headers)
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", "connection": "close", **more}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        do_POST = do_GET  # noqa: N815  # its name
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
-
-
 @pytest.fixture
 def provider(ca: trustme.CA) -> Iterator[Provider]:
     modules = _modules()
     made = Provider("", b"")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(made.answer))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -155,7 +141,7 @@ def provider(ca: trustme.CA) -> Iterator[Provider]:
         "u-al": {"sub": "s-al", "preferred_username": "alice", "email": "al@example.org"},
     }
     state = modules["state"].AuthorizationState(modules["subjects"].HashBasedSubjectIdentifierFactory("salt"))
-    first = modules["jwk"].RSAKey(key=modules["rsa"].importKey(rsa_key()), kid="k0", use="sig", alg="RS256")
+    first = modules["jwk"].RSAKey(key=modules["rsa"].importKey(rsa_key("k0")), kid="k0", use="sig", alg="RS256")
     userinfo = modules["userinfo"].Userinfo(people)
     made.real = modules["provider"].Provider(first, configuration, state, {"podgate": CLIENT}, userinfo)
     made.rotate("k1")
@@ -207,8 +193,7 @@ async def joint(tmp_path: Path, ca: trustme.CA, provider: Provider) -> AsyncIter
         "PODGATE_OIDC_CREATE": "1",
         "PODGATE_OIDC_CA": str(pem),
     }
-    trust = ssl.create_default_context()
-    ca.configure_trust(trust)
+    trust = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
     from controller.console.oidc.settings import oidc_of_environment
 
     oidc = oidc_of_environment(environ)

@@ -121,7 +121,7 @@ BAD = {
     "nobody": signed({"sub": None}),
     "an empty subject": signed({"sub": ""}),
     "a subject that is too long": signed({"sub": "x" * 256}),
-    "another key": signed({}, key=rsa_key()),
+    "another key": signed({}, key=rsa_key("another")),
     "HMAC with our secret": signed({}, key="a secret of ours, and long enough for it", alg="HS256"),
     "an algorithm we do not take": signed({}, alg="RS512"),
     "an unknown key": signed({}, kid="k7"),
