@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fcntl import ioctl
 from termios import TIOCOUTQ
+from typing import NamedTuple
 
 from gateway import openssl
 from gateway.openssl import Why
@@ -41,6 +42,13 @@ class Flow(Enum):
     OPEN = "open"
     ENDING = "ending"  # its source has ended; what was read, or the end itself, is still on its way
     ENDED = "ended"  # delivered and the end passed on, or nobody takes it any more
+
+
+class Shown(NamedTuple):
+    """What let somebody in, and the level it must go on holding for what they were given; None: nothing, and none."""
+
+    proof: Proof | None = None
+    least: AccessLevel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class Link:
         "down",
         "down_flow",
         "due",
+        "earlier",
         "ended",
         "ends_at",
         "handle",
@@ -125,6 +134,7 @@ class Link:
         self.visit = visit
         self.proof = proof
         self.least = least
+        self.earlier: tuple[Shown, ...] = ()  # what must go on holding, too: some of what was given may come of it
         self.web = web  # of HTTP alone
         self.transform: Transform | None = web if web is not None else transform  # what its bytes pass through
         self.tls = tls

@@ -4,13 +4,14 @@ All of them would be too many for one turn of the loop, so they are looked at in
 `PAUSE` together.
 """
 
-from gateway.link import Link
+from gateway.link import Link, Shown
 from gateway.loop import Loop
 from gateway.relay import Relay
 from gateway.web.engine import Engine
 from gateway.web.judging import is_from_allowed_network
 from gateway.web.visit import Policy
 from router.access import Decision, decide, level_of
+from router.model import Route
 
 PAUSE = 0.5  # seconds from a change to the first look
 SLICE = 128  # links in one turn of the loop: about half a millisecond
@@ -62,13 +63,19 @@ def is_admitted(link: Link, policy: Policy, now: float) -> bool:
         return False
     told = link.web.caller if link.web is not None else None  # what a pod was told of the caller it goes on believing
     proof = told.proof if told is not None else link.proof
-    principal = proof.principal(policy.credentials, now) if proof is not None else None
     if told is not None and told.principal is not None:
+        principal = proof.principal(policy.credentials, now) if proof is not None else None
         held = level_of(principal, route.pod, route.grants)
         if principal is None or (told.level is not None and (held is None or held < told.level)):
             return False
-    if link.least is not None:
+    return all(_holds(shown, route, policy, now) for shown in (Shown(proof, link.least), *link.earlier))
+
+
+def _holds(shown: Shown, route: Route, policy: Policy, now: float) -> bool:
+    """Tell whether somebody would be let in now by what they have shown, at the level they were let in at."""
+    principal = shown.proof.principal(policy.credentials, now) if shown.proof is not None else None
+    if shown.least is not None:
         held = level_of(principal, route.pod, route.grants)
-        if held is None or held < link.least:
+        if held is None or held < shown.least:
             return False
     return decide(route.access, principal, route.pod, route.grants) is Decision.ALLOWED

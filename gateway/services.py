@@ -1,5 +1,6 @@
 """What the connections of a worker share."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from gateway.bolt.versions import Versions
@@ -28,4 +29,5 @@ class Services:
     quota: Quota = field(default_factory=Quota)
     failures: Failures = field(default_factory=Failures)
     leaving: set[Session] = field(default_factory=set)  # sessions that are seen out
+    kept: set[ExitStack] = field(default_factory=set)  # places of sessions whose database is still at work
     versions: Versions = field(default_factory=Versions)

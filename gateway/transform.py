@@ -31,7 +31,7 @@ class Transform(Protocol):
 
     @property
     def owed(self) -> bytes:
-        """What is to go to the client at once, in answer to what came from it."""
+        """What is to go to the client as soon as there is room, in answer to what came from it."""
 
     @property
     def ending(self) -> bool:
@@ -49,3 +49,6 @@ class Transform(Protocol):
 
     def pay(self) -> bytes:
         """Take what is owed."""
+
+    def upstream_ended(self) -> bool:
+        """Take note that no more comes from the upstream; tell whether it has said all it was asked for."""

@@ -26,6 +26,19 @@ def check(host: str, route: Route, principal: Principal | None) -> None:
         raise state_refusal(route, host)
 
 
+def way_in(host: str, route: Route, principal: Principal | None, *, can_log_in: bool) -> Way:
+    """Decide about one session. Raises Refusal.
+
+    `can_log_in`: the client has not logged in with us, so it still can with the database.
+    """
+    check(host, route, principal)
+    if can_log_in and route.access is AccessLevel.PUBLIC:
+        return Way((), None)
+    if can_log_in and not route.database.logins:
+        return Way((), route.access)
+    return by_login(host, route, principal)
+
+
 def by_login(host: str, route: Route, principal: Principal | None) -> Way:
     """Give the way by a login of the database for the level that somebody holds. Raises Refusal."""
     held, logins = level_of(principal, route.pod, route.grants), route.database.logins

@@ -1,5 +1,7 @@
 """An ArcadeDB of the benchmark's own: what the `graph` template runs, in a throw-away directory on loopback."""
 
+import os
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,7 @@ USER, PASSWORD, DATABASE = "root", "a benchmark's password", "bench"  # of a ser
 MEMORY = "2g"  # of its heap
 STARTING = 90.0  # seconds
 TEMPLATE = Path(controller.templates.__file__).parent
+PREPARE, START = "graph-prepare.sh", "graph-start.sh"
 
 
 @contextmanager
@@ -31,18 +34,17 @@ def arcadedb(directory: Path, memory: str = MEMORY) -> Iterator[int]:
     run, data = directory / "run", directory / "data"
     for folder in (run, data):
         folder.mkdir()
-    password = run / "root-password"
-    password.touch(mode=0o600)
-    password.write_text(PASSWORD)
     environment = {
         **{name: str(found.base / place) for name, place in found.variables.items()},
         "POD_RUN": str(run), "POD_DATA": str(data), "POD_TEMPLATE": str(TEMPLATE), "POD_DATABASE": DATABASE,
         "PARAM_MEMORY": memory, "HTTP_PORT": str(http), "BOLT_PORT": str(bolt),
+        **{f"SECRET_{level}": PASSWORD for level in ("OWNER", "WRITE", "READ")},
     }  # fmt: skip
-    for name in ("graph-start.sh", "graph-logging.conf"):
+    for name in (PREPARE, START, "graph-logging.conf"):
         if not (TEMPLATE / name).is_file():
             raise Missing("the graph template", f"there is no {TEMPLATE / name}")
-    with running(["sh", str(TEMPLATE / "graph-start.sh")], directory / "arcadedb.log", environment) as program:
+    subprocess.run(["sh", str(TEMPLATE / PREPARE)], env={**os.environ, **environment}, check=True)
+    with running(["sh", str(TEMPLATE / START)], directory / "arcadedb.log", environment) as program:
         _await(http, program)
         yield bolt
 

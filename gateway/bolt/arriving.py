@@ -6,15 +6,15 @@ from contextlib import suppress
 
 from OpenSSL import SSL
 
-from gateway.errors import Reason, Refusal
+from gateway.errors import Answered, Reason, Refusal
 from gateway.tls import TlsClient
 from gateway.web.judging import foreign
 from gateway.web.visit import Visit
-from gateway.wire import httphead
+from gateway.wire import httphead, httpreply
 from gateway.wire.httphead import RequestHead, list_members
 from gateway.wire.opening import Opening, recognise
 from gateway.wire.verdict import Malformed
-from gateway.wire.websocket import WebSocket, accept
+from gateway.wire.websocket import VERSIONS, WebSocket, accept
 from router.model import Route
 
 
@@ -28,7 +28,7 @@ class WebSocketClient(TlsClient):
         self._first = inner.unread
 
     async def receive(self) -> bytes:
-        """Receive payload. Raises Refusal and Abandoned."""
+        """Receive payload. Raises Refusal, Abandoned, and Answered when the client says goodbye."""
         while True:
             first, self._first = self._first, b""
             try:
@@ -40,6 +40,8 @@ class WebSocketClient(TlsClient):
                 await super().send(owed)
             if data:
                 return data
+            if self.socket.ended:
+                raise Answered("the client closed its websocket")
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`. Raises Abandoned."""
@@ -80,9 +82,14 @@ async def read_request(client: TlsClient, route: Route) -> RequestHead | None:
 
 
 async def upgrade(client: TlsClient, head: RequestHead, visit: Visit) -> WebSocketClient:
-    """Take a client into its WebSocket. Raises Refusal."""
+    """Take a client into its WebSocket. Raises Refusal, and Answered where it speaks another version of it."""
     if head.host != visit.host:
         raise foreign(head, visit)
+    if head.method != "GET":
+        raise Refusal(Reason.MALFORMED, f"a websocket is opened by GET, not by {head.method}")
+    if head.values(b"sec-websocket-version") != VERSIONS:
+        await client.send(_other_version())
+        raise Answered("another version of websocket")
     try:
         answer = accept(head.values(b"sec-websocket-key"), head.values(b"sec-websocket-version"))
     except Malformed as error:
@@ -90,6 +97,12 @@ async def upgrade(client: TlsClient, head: RequestHead, visit: Visit) -> WebSock
     client.unread = client.unread[head.size :]
     await client.send(answer)
     return WebSocketClient(client, WebSocket())
+
+
+def _other_version() -> bytes:
+    """Tell which versions of WebSocket there are (RFC 6455, 4.4; RFC 9110, 15.5.22)."""
+    headers = (("Sec-WebSocket-Version", b", ".join(VERSIONS).decode()), ("Upgrade", "websocket"))
+    return httpreply.refusal(426, "Upgrade required", "your client speaks another version", "", False, headers=headers)
 
 
 def is_from_own_page(head: RequestHead, visit: Visit) -> bool:

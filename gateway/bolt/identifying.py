@@ -7,15 +7,15 @@
 Source: Neo4j, "Bolt Protocol", "HELLO message" and "LOGON message".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.errors import Reason, Refusal
-from gateway.proof import Proof, by_token, by_web_token, issuer_of
+from gateway.proof import TOKEN_PREFIX, Proof, by_token, by_web_token, issuer_of
 from gateway.services import Services
 from gateway.ways import forbidden
 from gateway.web.visit import Visit
-from gateway.wire.packstream import Value
+from gateway.wire.packstream import Structure, Value
 from router.access import Principal
 from router.credentials import LONGEST_NAME, Credentials
 from router.model import Route
@@ -41,6 +41,22 @@ def identify(services: Services, visit: Visit, route: Route, shown: Mapping[str,
     if isinstance(found, Refusal):
         raise found
     return found
+
+
+def shows_token(shown: Iterable[Value], credentials: Credentials, now: float) -> bool:
+    """Tell whether a token for the gateway is anywhere in what a client shows to a database."""
+    for value in shown:
+        if isinstance(value, dict):
+            found = shows_token(value.values(), credentials, now)
+        elif isinstance(value, list | Structure):
+            found = shows_token(value if isinstance(value, list) else value.fields, credentials, now)
+        elif isinstance(value, str):
+            found = value.startswith(TOKEN_PREFIX) or _proof(value, credentials, now) is not None
+        else:
+            found = False
+        if found:
+            return True
+    return False
 
 
 def _by_secret(shown: Mapping[str, Value], credentials: Credentials, now: float) -> Identified | Refusal:

@@ -15,30 +15,28 @@ import socket
 from contextlib import ExitStack
 from functools import partial
 
-from gateway.bolt.again import Again
+from gateway.bolt.again import Again, Entered
 from gateway.bolt.arriving import WebSocketClient
 from gateway.bolt.database import Database, OtherVersion
 from gateway.bolt.identifying import Identified, identify
-from gateway.bolt.versions import GUESS
+from gateway.bolt.leaving import leave
+from gateway.bolt.passing import follow, greet, speak
 from gateway.bolt.watching import Watch
 from gateway.dialogue import Dialogue, NotTaken, Said
 from gateway.errors import Answered, Reason, Refusal
-from gateway.link import Link
+from gateway.link import Link, Shown
 from gateway.openssl import handle_of
-from gateway.proof import Proof
-from gateway.quota import Full
-from gateway.replies import bolt_failure
+from gateway.placing import take_place
 from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
 from gateway.upstream import closed_on_error, dial
 from gateway.waiting import pause
-from gateway.ways import Way, by_login, check, full, login_refused
+from gateway.ways import Way, login_refused, way_in
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import bolt
 from gateway.wire.bolt import GOODBYE, HELLO, HELLO_NAMES_ROUTING, LOGON, LOGON_MESSAGE, SUCCESS, Message, Version
-from gateway.wire.boltmanifest import MANIFEST, parse_choice, parse_manifest
 from gateway.wire.boltrouting import asked_address
 from gateway.wire.packstream import Value
 from gateway.wire.verdict import Malformed
@@ -82,38 +80,17 @@ class GraphOpening:
     # ---- the client logs in to the database by itself
 
     async def _pass(self, route: Route, who: Identified | None) -> Link:
-        self._judge(route, who)
-        await self._count(route, who)
+        way = self._judge(route, who, can_log_in=True)
         dialled = await dial(route, self._services.options.connect_timeout)
         with closed_on_error(dialled.socket):
             database = Dialogue(dialled.socket, self._visit.host)
-            version = await self._follow(database)
-            hello = await self._client.look(bolt.read_message)
-            extra = hello.fields[0] if hello.fields else None
-            names = version >= HELLO_NAMES_ROUTING
-            asked = asked_address(extra if isinstance(extra, dict) else {}) if names else ""
-            watch = self._watch(version, asked)
-            least = route.access if who is not None else None
-            return self._link(route, dialled.socket, database.rest(), watch, who.proof if who else None, least)
-
-    async def _follow(self, database: Dialogue) -> Version:
-        """Let client and database agree on a version. Raises Answered if they do not."""
-        client = self._client
-        await database.send(client.unread[: bolt.HANDSHAKE_SIZE])
-        version = await database.look(bolt.parse_version)
-        size = bolt.VERSION_SIZE if version != MANIFEST else await database.look(parse_manifest)
-        client.unread = client.unread[bolt.HANDSHAKE_SIZE :]
-        self._speaks(version or GUESS.version)
-        await client.send(database.take(size))
-        if version is None:
-            raise Answered("client and database speak no common version")
-        if version == MANIFEST:
-            choice = await client.look(parse_choice)
-            await database.send(client.unread[: choice.size])
-            client.unread = client.unread[choice.size :]
-            version = choice.version
-            self._speaks(version)
-        return version
+            version = await follow(self._client, database)
+            hello, welcome = await greet(self._client, database, version, self._services.engine)
+            await self._count(route, who)  # who does not get in takes no place
+            await self._client.send(welcome)
+            asked = asked_address(_extra(hello)) if version >= HELLO_NAMES_ROUTING else ""
+            shown = Shown(who.proof if who is not None else None, way.least)
+            return self._link(route, dialled.socket, database.rest(), self._watch(version, asked), shown)
 
     # ---- the gateway logs in for it
 
@@ -125,7 +102,7 @@ class GraphOpening:
         await self._client.send(bolt.version_reply(version))
         if version is None:
             raise Answered("the client speaks no version that we know")
-        self._speaks(version)
+        speak(self._client, version)
         hello = await self._told(HELLO)
         shown = hello
         if version >= LOGON_MESSAGE:
@@ -134,7 +111,7 @@ class GraphOpening:
             shown = await self._told(LOGON)
         who = await self._identify(route, shown)
         route = self._route()
-        way = self._judge(route, who)
+        way = self._judge(route, who, can_log_in=False)
         await self._count(route, who)
         await versions.learn(route, timeout)
         try:
@@ -161,12 +138,11 @@ class GraphOpening:
                     dialled.socket.close()
                     continue
                 await self._client.send(welcome)
-                again = Again(self._services, self._visit, who, way.least, login)
+                entered = Entered(who, way.least, login, route.pod, dialled.address)
+                again = Again(self._services, self._visit, entered)
                 asked = asked_address(hello) if version >= HELLO_NAMES_ROUTING else ""
                 watch = self._watch(version, asked, again)
-                link = self._link(route, dialled.socket, database.rest(), watch, again.proof, again.least)
-                again.link = link
-                return link
+                return self._link(route, dialled.socket, database.rest(), watch, again)
         raise login_refused(self._visit.host, failures, "Its owner can mend that: podgate pod restart NAME")
 
     async def _told(self, tag: int) -> dict[str, Value]:
@@ -177,8 +153,7 @@ class GraphOpening:
             raise Answered("the client said goodbye before it said who it is")
         if message.tag != tag:
             raise Malformed(f"bolt message: {message.tag:#04x}, expected {tag:#04x}")
-        told = message.fields[0] if message.fields else None
-        return told if isinstance(told, dict) else {}
+        return _extra(message)
 
     # ---- what both have in common
 
@@ -197,16 +172,11 @@ class GraphOpening:
             raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {self._visit.host} any more")
         return found
 
-    def _speaks(self, version: Version) -> None:
-        self._client.words = partial(bolt_failure, version=version)
-
-    def _judge(self, route: Route, who: Identified | None) -> Way:
+    def _judge(self, route: Route, who: Identified | None, *, can_log_in: bool) -> Way:
         principal: Principal | None = who.principal if who is not None else None
         trail, host = self._services.engine.trail, self._visit.host
         try:
-            check(host, route, principal)
-            logs_in = route.access is not AccessLevel.PUBLIC and bool(route.database.logins or who is None)
-            way = by_login(host, route, principal) if logs_in else Way((), None)
+            way = way_in(host, route, principal, can_log_in=can_log_in)
         except Refusal as refusal:
             trail.refused(self._visit, route, principal, refusal.message)
             raise
@@ -215,10 +185,8 @@ class GraphOpening:
 
     async def _count(self, route: Route, who: Identified | None) -> None:
         """Take a place among the sessions that an endpoint may have."""
-        place = await self._services.quota.enter(route, who.principal.user if who is not None else "")
-        if isinstance(place, Full):
-            raise full(self._visit.host, place)
-        self._held.callback(place)
+        user = who.principal.user if who is not None else ""
+        self._held.callback(await take_place(self._services.quota, self._visit.host, route, user))
 
     def _watch(self, version: Version, asked: str | None, again: Again | None = None) -> Watch:
         """Make what looks at the session; `asked` as in `asked_address`."""
@@ -226,21 +194,28 @@ class GraphOpening:
         socket = self._client.socket if isinstance(self._client, WebSocketClient) else None
         return Watch(version, address=address, log_on=again.log_on if again else None, socket=socket)
 
-    def _link(
-        self, route: Route, upstream: socket.socket, rest: bytes, watch: Watch, proof: Proof | None,
-        least: AccessLevel | None,
-    ) -> Link:  # fmt: skip
+    def _link(self, route: Route, upstream: socket.socket, rest: bytes, watch: Watch, shown: Shown | Again) -> Link:
         """Make the link, if it would be let in by the policy that is in force now; `rest` came from the database beyond
         what was asked. Raises Refusal.
         """
         engine, client = self._services.engine, self._client
         first, client.unread = bytes(watch.up_plain(client.unread)), b""
         link = Link(
-            client.client, handle_of(client.connection), upstream, route, self._visit, first, proof=proof, least=least,
+            client.client, handle_of(client.connection), upstream, route, self._visit, first,
             transform=None if watch.is_idle else watch,
         )  # fmt: skip
+        if isinstance(shown, Again):
+            shown.follow(link)  # which may have judged another login, in what came ahead
+        else:
+            link.proof, link.least = shown
         link.down = bytes(watch.down(rest))
         if not is_admitted(link, engine.policy, engine.clock()):
             raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")
-        link.ended = self._held.pop_all().close
+        link.ended = partial(leave, self._services, link, self._held.pop_all())
         return link
+
+
+def _extra(message: Message) -> dict[str, Value]:
+    """Give the map that is the only field of HELLO and LOGON."""
+    told = message.fields[0] if message.fields else None
+    return told if isinstance(told, dict) else {}

@@ -14,10 +14,11 @@ from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
 from gateway.wire import bolt
 from gateway.wire.bolt import GOODBYE, HELLO, LOGON_MESSAGE, SUCCESS, Proposal, Version
-from gateway.wire.packstream import Value
+from gateway.wire.packstream import Value, encode
 from router.model import Address, Route
 
 MOST_KNOWN = 10_000  # databases
+LARGEST_ABOUT = 4096  # bytes of what is remembered that one says of itself
 PATIENCE = 2.0  # seconds for one to answer
 _PROPOSALS = (Proposal(5, 8, 8), Proposal(4, 4, 4), Proposal(3, 0, 0))
 _AGENT = "podgate/1"
@@ -76,7 +77,12 @@ async def _ask(route: Route, connect_timeout: float) -> Spoken | None:
             await database.send(bolt.message(HELLO, {"user_agent": _AGENT, "bolt_agent": {"product": _AGENT}}))
             message, _ = await database.message()
             if message.tag == SUCCESS and message.fields and isinstance(message.fields[0], dict):
-                about = {key: value for key, value in message.fields[0].items() if key in _TOLD}
+                about = _remembered(message.fields[0])
             await database.send(bolt.message(GOODBYE))
         dialled.socket.close()
         return Spoken(version, {**GUESS.about, **about}) if version in bolt.KNOWN_VERSIONS and version else None
+
+
+def _remembered(said: Mapping[str, Value]) -> Mapping[str, Value]:
+    about: dict[str, Value] = {key: said[key] for key in _TOLD if key in said}
+    return about if len(encode(about)) <= LARGEST_ABOUT else {}

@@ -19,6 +19,7 @@ from gateway.wire.boltstream import BoltStream
 from gateway.wire.verdict import Malformed
 from gateway.wire.websocket import WebSocket
 
+UP_BITE = 16 * 1024  # bytes of a client's in one turn: six of them may be a login, and take 50 µs
 MOST_AWAITED = 256  # routing tables that a client may have asked for and not got yet
 LogOn = Callable[[Message], bytes]
 
@@ -26,7 +27,7 @@ LogOn = Callable[[Message], bytes]
 class Watch:
     """One session; see `gateway.transform`."""
 
-    __slots__ = ("_address", "_answered", "_asked", "_awaited", "_calls", "_down", "_log_on", "_socket", "_up", "owed")
+    __slots__ = ("_address", "_answered", "_asked", "_awaited", "_calls", "_down", "_log_on", "_socket", "_up")
 
     held = b""
     leaving = None
@@ -45,8 +46,7 @@ class Watch:
         records = frozenset[int]() if self._calls else frozenset((RECORD,))
         self._down = BoltStream(self._comes_down, self._taken_down, records) if address else None
         self._asked = self._answered = 0  # messages of the client since HELLO; answers to them
-        self._awaited: deque[int] = deque()  # which of the answers hold routing tables, or follow them
-        self.owed = b""
+        self._awaited: deque[int] = deque()  # which of the answers hold routing tables, or have them behind
 
     @property
     def is_idle(self) -> bool:
@@ -66,19 +66,31 @@ class Watch:
     @property
     def up_bite(self) -> int:
         """The same for the client's."""
-        return BITE
+        return UP_BITE
+
+    @property
+    def owed(self) -> bytes:
+        """What is to go to the client, in answer to what came from it: of its WebSocket."""
+        return self._socket.owed if self._socket is not None else b""
 
     def pay(self) -> bytes:
         """Take what is owed to the client."""
-        owed, self.owed = self.owed, b""
+        owed = self.owed
+        if self._socket is not None:
+            self._socket.owed = b""
         return owed
+
+    def upstream_ended(self) -> bool:
+        """Have the client told so, in its WebSocket; that is all there is to do."""
+        if self._socket is not None:
+            self._socket.owed = self._socket.goodbye()
+        return True
 
     def up(self, data: Data) -> Data:
         """Take bytes from the client; give those for the upstream. Raises Broken."""
         try:
             if self._socket is not None:
                 data = self._socket.read(data)
-                self.owed, self._socket.owed = self.owed + self._socket.owed, b""
             return self.up_plain(data)
         except Malformed as error:
             raise Broken(str(error)) from error
@@ -121,18 +133,16 @@ class Watch:
         return self._log_on(message)
 
     def _comes_down(self, tag: int, _data: Data, _at: int) -> bool:
-        if tag == RECORD:
-            return self._calls and bool(self._awaited) and self._awaited[0] == self._answered
-        self._answered += 1
-        if not self._awaited or self._awaited[0] > self._answered:
+        if tag != RECORD:
+            self._answered += 1
+            if self._awaited and self._awaited[0] < self._answered:  # a call that had no record
+                self._awaited.popleft()
+        if (tag == RECORD) is not self._calls:  # a table is in the answer, or in the one record behind it
             return False
-        if self._awaited[0] == self._answered:
-            if self._calls:  # the table is in the records of the next answer
-                return False
+        is_table = bool(self._awaited) and self._awaited[0] == self._answered
+        if is_table:
             self._awaited.popleft()
-            return True
-        self._awaited.popleft()
-        return False
+        return is_table
 
     def _taken_down(self, message: Message, data: bytes) -> bytes:
         return with_address(message, self._address) or data

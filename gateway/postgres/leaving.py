@@ -16,6 +16,7 @@ from dataclasses import replace
 from gateway.cancelling import Session
 from gateway.errors import Refusal
 from gateway.link import Link
+from gateway.placing import outlast
 from gateway.postgres.database import NotTaken, Said, Server, log_in, settle
 from gateway.services import Services
 from gateway.upstream import closed_on_error, dial
@@ -41,12 +42,9 @@ def leave(services: Services, link: Link, session: Session | None, role: str, he
     """See a session out whose link has ended; `held` is what is given back then. For `Link.ended`."""
     if session is None or link.upstream_ended or services.loop.is_stopping or len(services.leaving) >= MOST_LEAVING:
         return held.close()
-    try:
-        upstream = link.upstream.dup()
-    except OSError:  # out of descriptors
+    upstream = outlast(services.loop, link)
+    if upstream is None:
         return held.close()
-    upstream.setblocking(False)
-    services.loop.watch(link.upstream_fd, 0)  # the kernel would go on with it: what it is of is not closed yet
     return services.loop.spawn(_see_out(services, link.route, upstream, session, role, held))
 
 

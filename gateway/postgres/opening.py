@@ -19,19 +19,18 @@ from gateway.cancelling import Session
 from gateway.errors import Answered, Reason, Refusal
 from gateway.link import Link
 from gateway.openssl import handle_of
+from gateway.placing import take_place
 from gateway.postgres.client import misunderstood, read_startup
 from gateway.postgres.database import NotTaken, Said, Server, log_in, pass_login, settle, understood
 from gateway.postgres.identifying import Identified, Identifying, by_certificate
 from gateway.postgres.judging import Way, judge, session_parameters
 from gateway.postgres.leaving import leave
 from gateway.postgres.naming import find_route, unknown
-from gateway.quota import Full
 from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
 from gateway.upstream import Dialled, closed_on_error, dial
-from gateway.waiting import pause
-from gateway.ways import full, login_refused
+from gateway.ways import login_refused
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import pgmessage
@@ -42,7 +41,6 @@ from gateway.wire.verdict import Malformed
 from router.access import AccessLevel
 from router.model import Route
 
-WAITS = (0.05, 0.2)  # seconds before it is asked again for a place where there was none
 LONG_KEYS = 2  # the minor version of protocol 3 from which on keys for cancelling may be long
 
 
@@ -144,15 +142,7 @@ class DatabaseOpening:
     async def _count(self, route: Route, who: Identified | None) -> None:
         """Take a place among the sessions that an endpoint may have."""
         user = who.principal.user if who is not None else ""
-        place = await self._services.quota.enter(route, user)
-        for seconds in WAITS:  # a client may connect again sooner than it is noticed that it has left
-            if not isinstance(place, Full):
-                break
-            await pause(seconds)
-            place = await self._services.quota.enter(route, user)
-        if isinstance(place, Full):
-            raise full(self._visit.host, place)
-        self._held.callback(place)
+        self._held.callback(await take_place(self._services.quota, self._visit.host, route, user))
 
     async def _log_in(self, route: Route, startup: Startup, who: Identified | None, way: Way) -> tuple[Dialled, bytes]:
         """Get into the database by a login of ours."""

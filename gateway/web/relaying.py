@@ -33,8 +33,6 @@ class Passing:
         """Have the exchange take what came from the client; `deliver` sends what it gives."""
         try:
             self._ups.append((link, exchange, exchange.up(data)))
-            if exchange.owed:
-                self._downs.append((link, exchange, exchange.pay()))
         except Broken as broken:
             self._relay.end(link, str(broken))
 
@@ -66,12 +64,18 @@ class Passing:
         for link in unsettled:
             self._relay.guard(self.settle, link)
 
+    def _pay(self, link: Link, transform: Transform) -> None:
+        """Send what is owed, unless something is on its way before it; then it goes when that has been taken."""
+        if transform.owed and not link.down and link.down_flow is OPEN:
+            data = transform.pay()
+            self._relay.to_client(link, openssl.pointer_to(data), len(data))
+
     def _send_up(self, link: Link, exchange: Transform, data: Data) -> bool:
         """Send to the upstream; tell whether there is more to do then."""
         if not data or link.closed or exchange.leaving is not None or link.up_flow is not OPEN:
             return True
         self._relay.to_upstream(link, data)
-        return bool(exchange.held) or not link.client_mask & READ  # it waited, and is to be read again
+        return bool(exchange.held or exchange.owed) or not link.client_mask & READ  # it waited, and is to be read again
 
     def _send_down(self, link: Link, exchange: Transform, data: Data) -> bool:
         """The same to the client."""
@@ -84,7 +88,9 @@ class Passing:
     def upstream_ended(self, link: Link) -> bool:
         """Take note that the upstream has ended; tell whether that ends the link too."""
         exchange = link.web
-        if exchange is None or (link.upstream_lost and exchange.answers_until_close):
+        if exchange is None:
+            return link.transform is None or self._told_of_end(link, link.transform)
+        if link.upstream_lost and exchange.answers_until_close:
             return True
         if not exchange.upstream_ended():
             link.upstream_lost = True
@@ -94,6 +100,16 @@ class Passing:
             return True
         self.settle(link)
         return False
+
+    def _told_of_end(self, link: Link, transform: Transform) -> bool:
+        """Have a client told of the end in words that only the transform has; tell whether it has been."""
+        if not link.upstream_lost:
+            transform.upstream_ended()
+            self._pay(link, transform)
+        if link.down:
+            link.down_flow = ENDING
+            self._relay.watch(link)
+        return link.down_flow is OPEN
 
     def end_idle(self, link: Link) -> bool:
         """Say goodbye to a client that is between two requests; tell whether it is."""
@@ -126,8 +142,9 @@ class Passing:
         return relay.watch(link)
 
     def _settle_watched(self, link: Link, transform: Transform) -> None:
-        """End a link that is not of HTTP once its client has said goodbye by what only the transform understands."""
-        if transform.ending and link.down_flow is OPEN:
+        """Answer a client by what only the transform understands, and end the link once it has said goodbye."""
+        self._pay(link, transform)
+        if transform.ending and link.down_flow is OPEN and not transform.owed:
             link.down_flow = ENDING
             if not link.down:
                 self._relay.finish_down(link)

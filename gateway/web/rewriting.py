@@ -65,11 +65,11 @@ def request_head(head: RequestHead, visit: Visit, admitted: Admitted) -> bytes:
 
 def _database_login(admitted: Admitted) -> bytes:
     """Make the field by which the gateway logs in to a database that is asked over HTTP, as it does over Bolt: by the
-    login for the caller's level. Empty where the caller does so.
+    login for the caller's level. Empty where the caller does so, as everybody does where everybody may come.
     """
     logins = admitted.route.database.logins
     level = login_level(admitted.caller.level, logins)
-    if level is None:
+    if level is None or admitted.route.access is AccessLevel.PUBLIC:
         return b""
     login = logins[level][0]
     return b"Authorization: Basic " + base64.b64encode(f"{login.user}:{login.password}".encode()) + b"\r\n"

@@ -45,6 +45,7 @@ class BoltStream:
             if len(data) < self._enough:
                 self._held = data
                 return b""
+        self._enough = 0
         size, at = len(data), min(self._rest, len(data))
         self._rest -= at
         if self._rest:

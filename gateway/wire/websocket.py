@@ -1,7 +1,8 @@
 """WebSocket, the server's side, as a tunnel for bytes: binary messages up, one binary frame for each batch down.
 
-What a client sends passes as it comes, frame boundaries or not, so nothing of it is kept but the head of a frame. Pings
-are answered, a close is answered and is the end. No extensions.
+What a client sends passes as it comes, frame boundaries or not, so nothing of it is kept but the head of a frame. Of
+the pings that came before there was room for an answer the last one is answered (section 5.5.3), a close is answered
+and is the end. No extensions.
 
 Source: RFC 6455, sections 4.2.2 (handshake), 5.2 (framing), 5.3 (masking), 5.5 (control frames), 7.4.1 (status codes).
 """
@@ -15,6 +16,7 @@ from enum import IntEnum
 from gateway.wire.verdict import Malformed
 
 LARGEST_CONTROL = 125  # bytes
+VERSIONS = [b"13"]  # the only one there is
 _LONGEST_HEAD = 14  # bytes
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NORMAL, _PROTOCOL_ERROR = 1000, 1002
@@ -32,9 +34,12 @@ class Kind(IntEnum):
     PONG = 10
 
 
+_TAKEN = {kind.value: kind for kind in Kind if kind is not Kind.TEXT}  # looked up for each frame
+
+
 def accept(keys: Sequence[bytes], versions: Sequence[bytes]) -> bytes:
     """Make the response to an upgrade by the fields of its request. Raises Malformed."""
-    if list(versions) != [b"13"]:
+    if list(versions) != VERSIONS:
         raise Malformed("websocket: another version than 13")
     try:
         is_key = len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16
@@ -52,7 +57,7 @@ def accept(keys: Sequence[bytes], versions: Sequence[bytes]) -> bytes:
 class WebSocket:
     """One connection after its upgrade."""
 
-    __slots__ = ("_control", "_head", "_is_within", "_kind", "_mask", "_rest", "ended", "owed")
+    __slots__ = ("_control", "_head", "_is_within", "_kind", "_mask", "_parted", "_rest", "ended", "owed")
 
     def __init__(self) -> None:
         self._head = b""  # of a frame, while it is not whole
@@ -61,7 +66,8 @@ class WebSocket:
         self._rest = 0  # bytes of its payload still to come
         self._control = b""  # payload of a control frame
         self._is_within = False  # a message of several frames is under way
-        self.owed = b""  # frames for the client that answer its own
+        self._parted = False  # we have said goodbye
+        self.owed = b""  # a frame for the client that answers its last one
         self.ended = False  # the client has said goodbye
 
     def read(self, data: bytes | memoryview) -> bytes:
@@ -101,8 +107,11 @@ class WebSocket:
         return b"".join((head, data))
 
     def goodbye(self) -> bytes:
-        """Make the frame that ends it from our side."""
-        return b"" if self.ended else self.frame(_NORMAL.to_bytes(2, "big"), Kind.CLOSE)
+        """Make the frame that ends it from our side, if that was not said yet."""
+        if self.ended or self._parted:
+            return b""
+        self._parted = True
+        return self.frame(_NORMAL.to_bytes(2, "big"), Kind.CLOSE)
 
     def _begin(self, data: bytes, at: int) -> int | None:
         """Read the head of a frame; give its size, None while it is not whole."""
@@ -119,7 +128,7 @@ class WebSocket:
             length = int.from_bytes(data[at + 2 : at + 2 + extended], "big")
             if length >= 1 << 63:
                 raise Malformed("websocket: a frame of more than 63 bits")
-        self._kind = Kind(first & 0x0F)
+        self._kind = _TAKEN[first & 0x0F]
         if self._kind < Kind.CLOSE:
             self._is_within = not first & _END
         self._mask = data[at + size - 4 : at + size]
@@ -130,7 +139,7 @@ class WebSocket:
         kind, is_last = first & 0x0F, bool(first & _END)
         if first & 0x70:
             raise Malformed("websocket: an extension that was not agreed on")
-        if kind not in tuple(Kind) or kind == Kind.TEXT:
+        if kind not in _TAKEN:
             raise Malformed(f"websocket: a frame of kind {kind}, expected binary")
         if not second & _MASKED:
             raise Malformed("websocket: a client's frame without a mask")
@@ -151,8 +160,8 @@ class WebSocket:
     def _answer(self) -> None:
         payload, self._control = self._control, b""
         if self._kind is Kind.PING:
-            self.owed += self.frame(payload, Kind.PONG)
+            self.owed = self.frame(payload, Kind.PONG)
         elif self._kind is Kind.CLOSE:
             code = payload[:2] if len(payload) != 1 else _PROTOCOL_ERROR.to_bytes(2, "big")
-            self.owed += self.frame(code, Kind.CLOSE)
+            self.owed = b"" if self._parted else self.frame(code, Kind.CLOSE)
             self.ended = True

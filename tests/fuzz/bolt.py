@@ -48,10 +48,16 @@ UPS = (
 DOWNS = (
     message(SUCCESS, {"rt": ROUTING}),
     message(RECORD, [1, "x" * 300]) * 3 + message(SUCCESS, {}) + message(SUCCESS, {"rt": ROUTING}),
-    message(RECORD, [300, SERVERS]) + message(SUCCESS, {"has_more": False}),
+    message(SUCCESS, {}) + message(RECORD, [300, SERVERS]) * 2 + message(SUCCESS, {"has_more": False}),
     bolt.failure("Neo.ClientError.Security.Forbidden", "no", (5, 8)) + message(bolt.IGNORED),
 )
-HELLOS = (message(HELLO, {"user_agent": "x/1", "routing": {"address": "a:1"}, **SHOWN}), *DOWNS, *UPS)
+TOKEN: dict[str, Value] = {"scheme": "bearer", "credentials": "pgt_x", "parameters": {"more": ["a.b.c"]}}
+HELLOS = (
+    message(LOGON, TOKEN),
+    message(HELLO, {"user_agent": "x/1", "routing": {"address": "a:1"}, **SHOWN}),
+    *DOWNS,
+    *UPS,
+)
 FRAMES = (
     masked(2, b"one", last=False) + masked(9, b"!") + masked(0, b"two"),
     masked(2, b"x" * 200) + masked(8, b"\x03\xe8bye"),

@@ -5,19 +5,25 @@ what became of its input, as a word or two to count by.
 import itertools
 from collections.abc import Iterator, Sequence
 
+from gateway.bolt.identifying import shows_token
 from gateway.bolt.watching import Watch
 from gateway.transform import Broken
 from gateway.wire import bolt
-from gateway.wire.bolt import HELLO, LARGEST_MESSAGE, LOGON, Message, message, parse_handshake, read_message
+from gateway.wire.bolt import HELLO, LARGEST_MESSAGE, LOGON, Message, Version, message, parse_handshake, read_message
 from gateway.wire.boltmanifest import parse_choice, parse_manifest
 from gateway.wire.boltrouting import asked_address, with_address
 from gateway.wire.packstream import Structure, encode
 from gateway.wire.verdict import Malformed, More
 from gateway.wire.websocket import WebSocket
+from router.credentials import Credentials
 from tests.fuzz.invariants import check_prefixes
 
 OURS = message(LOGON, {"scheme": "basic", "principal": "reader", "credentials": "ours"})
 ADDRESS = "graph.pods.test:8443"
+NOBODY = Credentials()
+CALL = message(bolt.RUN, "CALL dbms.routing.getRoutingTable({})", {})
+TABLES: dict[Version, bytes] = {(5, 4): message(bolt.ROUTE, {}, [], {}), (4, 0): CALL + message(0x3F, {"n": -1})}
+MOST_TABLES = 3 * 1_000  # three were asked for, each with as many servers as any mutation makes
 
 
 def check_opening(data: bytes, cuts: Sequence[int]) -> str:
@@ -46,6 +52,8 @@ def check_message(data: bytes, cuts: Sequence[int]) -> str:
     if isinstance(found, More):
         return "message: more"
     assert len(encode(Structure(found.tag, found.fields))) <= 2 * LARGEST_MESSAGE
+    if shows_token(found.fields, NOBODY, 0.0):
+        return "message: shows a token"
     extra = found.fields[0] if found.fields else None
     if isinstance(extra, dict) and asked_address(extra) is not None:
         return "message: wants routing tables"
@@ -70,17 +78,23 @@ def check_up(data: bytes, cuts: Sequence[int]) -> str:
 
 
 def check_down(data: bytes, cuts: Sequence[int]) -> str:
-    """Check what a database can send to a client that wants routing tables."""
+    """Check what a database can send to a client that wants routing tables, by a message or by a call."""
+    found = [_check_down(version, asked, data, cuts) for version, asked in TABLES.items()]
+    return f"down: {found[0]}, by a call {found[1]}"
+
+
+def _check_down(version: Version, asked: bytes, data: bytes, cuts: Sequence[int]) -> str:
     results = []
     for places in ((), cuts):
-        watch = Watch((5, 4), address=ADDRESS)
-        watch.up(message(bolt.ROUTE, {}, [], {}) * 3)
+        watch = Watch(version, address=ADDRESS)
+        watch.up(asked * 3)
         try:
             results.append(b"".join(bytes(watch.down(part)) for part in _parts(data, places)))
         except Broken:
-            return "down: broken"
+            return "broken"
     assert results[0] == results[1]
-    return "down: rewritten" if ADDRESS.encode() in results[0] else "down: passed"
+    assert results[0].count(ADDRESS.encode()) <= MOST_TABLES
+    return "rewritten" if ADDRESS.encode() in results[0] else "passed"
 
 
 def check_frames(data: bytes, cuts: Sequence[int]) -> str:

@@ -7,8 +7,9 @@ from tests.fuzz.bolt import run
 WAYS = {
     "opening: malformed", "opening: more", "opening: no version", "opening: version", "message: malformed",
     "message: more", "message: read", "message: routing table", "message: wants routing tables", "up: broken",
-    "up: passed", "up: another login", "down: broken", "down: passed", "down: rewritten", "frames: malformed",
-    "frames: ended", "frames: payload", "frames: none",
+    "up: passed", "up: another login", "down: broken, by a call broken", "down: passed, by a call passed",
+    "down: rewritten, by a call passed", "down: passed, by a call rewritten", "message: shows a token",
+    "frames: malformed", "frames: ended", "frames: payload", "frames: none",
 }  # fmt: skip
 
 

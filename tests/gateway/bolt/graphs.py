@@ -30,8 +30,9 @@ GRANTS = {"user:alice": AccessLevel.WRITE, "user:bob": AccessLevel.READ}
 def gateway(leaf: Leaf) -> Iterator[Running]:
     options = Options(public_port=8443, drain=0, domain="pods.test", connect_timeout=0.5, opening_budget=5.0)
     with running([leaf], options) as gateway:
-        gateway.know(User("alice"), User("bob"), User("carol"))
+        gateway.know(User("alice"), User("bob"), User("carol"), User("dora"))
         gateway.know(token(TOKEN), token(OF_BOB, "bob", "t2"), token("pgt_of-carol", "carol", "t3"))
+        gateway.know(token("pgt_of-dora", "dora", "t4"))
         yield gateway
 
 

@@ -14,6 +14,7 @@ from gateway.wire.bolt import (
     LOGON,
     LOGON_MESSAGE,
     RECORD,
+    RESET,
     ROUTE,
     RUN,
     SUCCESS,
@@ -43,7 +44,12 @@ class Graph:
     users: Mapping[str, str] = field(default_factory=lambda: {"reader": "r" * 9, "writer": "w" * 9, "owner": "o" * 9})
     versions: Collection[Version] = ((5, 4), (5, 3), (4, 4), (4, 0))
     manifest: bytes = b""  # what it says of its versions to those who understand that
+    of_hello: bytes = b""  # its answer to it, in place of a SUCCESS
+    fails_at: str = ""  # a query that makes it ignore all but RESET, as databases do after an error
+    behind_record: bytes = b""  # sent behind each record
+    talks_on: bool = False  # says more and more from its welcome on
     after_login: bytes = b""  # sent at once behind its welcome
+    at_query: Callable[[str], object] = lambda _text: None  # called with each query, before it is answered
     at_login: Callable[[], object] = lambda: None  # called when somebody is about to be let in
     handshakes: list[bytes] = field(default_factory=list)
     seen: list[tuple[str, Message]] = field(default_factory=list)  # with the user who was logged in then
@@ -93,12 +99,16 @@ class _Session:
             if asked.tag == GOODBYE:
                 return
             self._connection.sendall(self._answer(asked))
+            while self._graph.talks_on and self._user:
+                self._connection.sendall(b"\0\0" * 65536)
 
     def _answer(self, asked: Message) -> bytes:
+        if asked.tag == RESET:
+            self._failed = False
         if self._failed:
             return message(bolt.IGNORED)
         if asked.tag == HELLO and self._version >= LOGON_MESSAGE:
-            return message(SUCCESS, ABOUT)
+            return self._graph.of_hello or message(SUCCESS, ABOUT)
         if asked.tag in (HELLO, LOGON):
             return self._log_in(asked.fields[0], ABOUT if asked.tag == HELLO else {})
         if asked.tag == LOGOFF:
@@ -107,10 +117,14 @@ class _Session:
             return message(SUCCESS, {"rt": {"ttl": 300, "db": "graph", "servers": SERVERS}})
         if asked.tag == RUN:
             self._query = str(asked.fields[0])
+            self._graph.at_query(self._query)
+            self._failed = bool(self._query) and self._query == self._graph.fails_at
+            if self._failed:
+                return message(FAILURE, WRONG)
             return message(SUCCESS, {"fields": ["text", "user"]})
         if asked.tag == PULL:
             first: list[Value] = [300, SERVERS] if "getRoutingTable" in self._query else [self._query, self._user]
-            return message(RECORD, first) + message(SUCCESS, {"has_more": False})
+            return message(RECORD, first) + self._graph.behind_record + message(SUCCESS, {"has_more": False})
         return message(SUCCESS, {})
 
     def _log_in(self, shown: Value, answer: dict[str, Value]) -> bytes:

@@ -1,17 +1,37 @@
 """Other logins within one session, judged like the first."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import trustme
 
+from gateway import revocation
+from gateway.bolt.again import MOST_REFUSED
 from gateway.failures import BURST
-from gateway.wire.bolt import FAILURE, HELLO, LOGOFF, LOGON, SUCCESS, Message, Proposal, message
+from gateway.proof import TokenProof
+from gateway.wire import bolt
+from gateway.wire.bolt import (
+    FAILURE,
+    HELLO,
+    IGNORED,
+    LOGOFF,
+    LOGON,
+    RESET,
+    RUN,
+    SUCCESS,
+    Message,
+    Proposal,
+    message,
+)
 from gateway.wire.packstream import Structure, Value, encode
 from router.access import AccessLevel
 from router.database import Database
-from tests.gateway.bolt.graphs import LOGINS, OF_BOB, TOKEN, client_of, closed
+from router.model import parse_network
+from tests.gateway.bolt.graphs import GRANTS, HOST, LOGINS, OF_BOB, TOKEN, client_of, closed
 from tests.gateway.bolt.scripted import PULL, Client, Graph, basic
+from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running
 from tests.gateway.wire.test_boltstream import chunked
 from tests.peers import Upstream
@@ -26,6 +46,7 @@ def client(gateway: Running, ca: trustme.CA, server: Upstream) -> Client:
     client = client_of(gateway, ca)
     client.greet(Proposal(5, 4, 0))
     assert client.log_in((5, 4), ALICE).tag == SUCCESS
+    client.query("RETURN 1")  # it is in the relay then
     return client
 
 
@@ -100,10 +121,89 @@ def test_guessing_within_a_session_ends_it(gateway: Running, ca: trustme.CA, cli
 
 def test_a_session_ends_with_what_its_last_user_is_taken(gateway: Running, server: Upstream, client: Client) -> None:
     assert again(client, BOB).tag == SUCCESS
-    closed(gateway, server, grants={"user:bob": AccessLevel.READ})  # alice's going does not matter any more
-    assert client.query("RETURN 1").fields == (["RETURN 1", "reader"],)
     closed(gateway, server, grants={"user:alice": AccessLevel.OWNER})
     assert client.peer.receive_to_end()[0] == b""
+    client.peer.close()
+
+
+def test_an_earlier_user_does_not_matter_any_more_after_one_of_that_level(
+    gateway: Running, server: Upstream, client: Client
+) -> None:
+    for shown in (BOB, ALICE, basic("dora", "pgt_of-dora")):
+        closed(gateway, server, grants={**GRANTS, "user:dora": AccessLevel.MANAGE})
+        assert again(client, shown).tag == SUCCESS
+    closed(gateway, server, grants={"user:dora": AccessLevel.WRITE})
+    assert client.peer.receive_to_end()[0] == b""  # of an owner's login there may be something left
+    client.peer.close()
+
+
+def test_a_login_of_the_same_level_takes_the_place_of_the_one_before(
+    gateway: Running, server: Upstream, client: Client
+) -> None:
+    """As drivers do whose tokens are about to end."""
+    gateway.know(token("pgt_the-next", id_="t9"))
+    assert again(client, basic("alice", "pgt_the-next")).tag == SUCCESS
+    link = gateway.in_loop(lambda: next(iter(gateway.services.relay.links)))
+    assert (link.proof, link.earlier) == (TokenProof("t9"), ())
+    client.peer.close()
+
+
+def test_a_login_that_a_failed_database_ignores_does_not_hide_who_is_there(
+    gateway: Running, server: Upstream, client: Client, graph: Graph
+) -> None:
+    """The writer, who is about to lose that, shows who may read: the database does not listen, and goes on."""
+    graph.fails_at = "NONSENSE"
+    assert client.ask(RUN, "NONSENSE", {}, {}).tag == FAILURE
+    assert [client.ask(LOGOFF).tag, client.ask(LOGON, dict(BOB)).tag] == [IGNORED, IGNORED]
+    assert client.ask(RESET).tag == SUCCESS
+    assert client.query("RETURN 1").fields == (["RETURN 1", "writer"],)
+    closed(gateway, server, grants={**GRANTS, "user:alice": AccessLevel.READ})
+    assert client.peer.receive_to_end()[0] == b""
+    client.peer.close()
+
+
+@pytest.mark.parametrize(("first", "then"), [(ALICE, BOB), (BOB, ALICE)])
+@pytest.mark.parametrize("gone", ["alice", "bob"])
+def test_another_login_sent_ahead_is_judged_like_any(
+    gateway: Running, ca: trustme.CA, server: Upstream, first: Mapping[str, Value], then: Mapping[str, Value], gone: str
+) -> None:
+    closed(gateway, server)
+    client = client_of(gateway, ca)
+    logins = message(HELLO, {}) + message(LOGON, dict(first)) + message(LOGOFF) + message(LOGON, dict(then))
+    client.send(bolt.propose(Proposal(5, 4, 0)) + logins)
+    assert client.receive(4) == b"\0\0\4\5"
+    assert [client.answer().tag for _ in range(4)] == [SUCCESS] * 4
+    if gone == "bob" and then is ALICE:  # hers is the higher level
+        link = gateway.in_loop(lambda: next(iter(gateway.services.relay.links)))
+        assert (link.proof, link.least, link.earlier) == (TokenProof("t1"), AccessLevel.WRITE, ())
+    else:
+        closed(gateway, server, grants={user: level for user, level in GRANTS.items() if user != f"user:{gone}"})
+        assert client.peer.receive_to_end()[0] == b""
+    client.peer.close()
+
+
+@pytest.mark.parametrize("what", ["pod", "address", "protocol"])
+def test_passwords_of_another_database_are_not_told_to_this_one(
+    gateway: Running, server: Upstream, client: Client, graph: Graph, what: str
+) -> None:
+    """The pod is gone, and another one has its name."""
+    others = {level: (replace(logins[0], password="of another"),) for level, logins in LOGINS.items()}
+    more: dict[str, Any] = {"grants": GRANTS, "database": Database("graph", others), "access": AccessLevel.READ}
+    if what == "pod":
+        gateway.route(HOST, "bolt", server.address, pod="u/other", **more)
+    elif what == "address":
+        gateway.route(HOST, "bolt", "127.0.0.1:9", **more)
+    else:
+        gateway.route(HOST, "postgres", server.address, **more)
+    assert again(client, ALICE).tag == FAILURE
+    assert "of another" not in repr(graph.seen)
+    client.peer.close()
+
+
+def test_logins_are_not_refused_without_end(client: Client, graph: Graph) -> None:
+    client.send(message(LOGOFF) + message(LOGON, {"scheme": "none"}) * (MOST_REFUSED + 1) + message(RUN, "x", {}, {}))
+    client.peer.receive_to_end()
+    assert "x" not in [each.fields[0] for _, each in graph.seen if each.tag == RUN]
     client.peer.close()
 
 
@@ -118,4 +218,13 @@ def test_a_level_below_that_of_the_endpoint_is_not_enough(gateway: Running, serv
     closed(gateway, server, AccessLevel.WRITE)
     assert again(client, ALICE).tag == SUCCESS
     assert again(client, BOB).tag == FAILURE
+    client.peer.close()
+
+
+def test_a_network_that_is_not_allowed_any_more_is_not_let_in_again(
+    gateway: Running, server: Upstream, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAUSE", 60.0)  # which would end the session before it can be asked
+    closed(gateway, server, ip_allow=(parse_network("192.0.2.0/24"),))
+    assert again(client, ALICE).tag == FAILURE
     client.peer.close()

@@ -7,13 +7,12 @@ import trustme
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, Request, TextMessage
 
-from gateway.wire.bolt import ROUTE, SUCCESS
+from gateway.wire.bolt import GOODBYE, ROUTE, SUCCESS, message
 from router.access import AccessLevel
-from router.model import RouteState, parse_address
+from router.model import RouteState
 from tests.gateway.bolt.graphs import HOST, OF_BOB, TOKEN, closed
-from tests.gateway.bolt.scripted import Client, basic
+from tests.gateway.bolt.scripted import Client, Graph, basic
 from tests.gateway.bolt.test_opening import said
-from tests.gateway.pods import Pod, receive_response
 from tests.gateway.running import Running
 from tests.gateway.talks import head, http_answer
 from tests.peers import Ending, TlsPeer, Upstream, tls_to, trusting, upstream
@@ -47,16 +46,29 @@ class Browser(Client):
         found, self._unread = self._unread[:size], self._unread[size:]
         return found
 
+    @property
+    def unread(self) -> int:
+        return len(self._unread)
+
+    def drain(self) -> None:
+        """Receive all there is until the end."""
+        self._take(self.peer.receive_to_end()[0])
+
     def take_in(self) -> None:
         """Receive a byte, and what that completes."""
-        self.ws.receive_data(self.peer.receive(1))
+        self._take(self.peer.receive(1))
+
+    def _take(self, data: bytes) -> None:
+        self.ws.receive_data(data)
+        parts = [self._unread]
         for event in self.ws.events():
             if isinstance(event, BytesMessage):
-                self._unread += event.data
+                parts.append(bytes(event.data))
             elif isinstance(event, Pong):
                 self.pongs.append(bytes(event.payload))
             elif isinstance(event, CloseConnection):
                 self.ended = True
+        self._unread = b"".join(parts)
 
 
 def arrived(gateway: Running, ca: trustme.CA) -> TlsPeer:
@@ -133,80 +145,90 @@ def test_an_upgrade_that_cannot_be_is_told_in_http(
     peer.close()
 
 
-# ---- HTTP
-
-
-def route(gateway: Running, server: Upstream, side: Upstream, access: AccessLevel) -> None:
-    closed(gateway, server, access, http=(parse_address(side.address),))
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def test_requests_go_to_the_http_side_and_bolt_to_bolt(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.PUBLIC)
-        peer = arrived(gateway, ca)
-        for target in ("/", "/api/v1/ready"):
-            peer.send(head(HOST, target, Authorization="Basic cm9vdDpw"))
-            assert receive_response(peer) == (200, b"ok")
-        assert [target for _, target, _ in pod.requests] == [b"/", b"/api/v1/ready"]
-        assert pod.heads[0][b"authorization"] == b"Basic cm9vdDpw"  # public: the server's own
-        assert server.accepted == 0
-        client = Client(tls_to(gateway.port, trusting(ca), HOST))
-        assert client.greet() == (5, 4)
-        client.peer.close()
-        peer.close()
-
-
-def test_the_level_picks_the_login_over_http_too(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.READ)
-        peer = arrived(gateway, ca)
-        for token in (TOKEN, OF_BOB):
-            peer.send(head(HOST, "/api", **bearer(token)))
-            assert receive_response(peer) == (200, b"ok")
-        peer.close()
-    sent = [base64.b64decode(fields[b"authorization"].removeprefix(b"Basic ")) for fields in pod.heads]
-    assert sent == [b"writer:wwwwwwwww", b"reader:rrrrrrrrr"]
-    assert b"pgt_" not in pod.received
-
-
-def test_who_is_nobody_is_asked_who_they_are(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
-    with upstream(Pod()) as side:
-        route(gateway, server, side, AccessLevel.READ)
-        peer = arrived(gateway, ca)
-        peer.send(head(HOST, "/", Authorization="Basic cm9vdDpw"))
-        assert receive_response(peer)[0] == 401
-        assert side.accepted == 0
-        peer.close()
-
-
-def test_a_server_without_an_http_side_says_so_in_http(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
+@pytest.mark.parametrize("fields", [{"Sec-WebSocket-Version": "8"}, {}], ids=["another version", "none"])
+def test_another_version_is_told_which_there_is(
+    gateway: Running, server: Upstream, ca: trustme.CA, fields: dict[str, str]
+) -> None:
     gateway.route(HOST, "bolt", server.address)
     peer = arrived(gateway, ca)
-    peer.send(head(HOST))
-    answer = http_answer(peer.receive_to_end()[0])
-    assert (answer.code, "speaks bolt" in answer.text) == ("400", True)
+    key = base64.b64encode(b"k" * 16).decode()
+    peer.send(head(HOST, **{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key, **fields}))
+    answer = peer.receive_to_end()[0]
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
     peer.close()
 
 
-def test_a_stopped_pod_says_so_in_http(gateway: Running, ca: trustme.CA) -> None:
-    gateway.route(HOST, "bolt", state=RouteState.STOPPED, message="because of the test")
-    peer = arrived(gateway, ca)
-    peer.send(head(HOST, Connection="close"))
-    answer = http_answer(peer.receive_to_end()[0])
-    assert (answer.code, "because of the test" in answer.text) == ("503", True)
-    peer.close()
-
-
-def test_what_is_neither_is_ended(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
+def test_a_websocket_is_not_opened_by_post(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
     gateway.route(HOST, "bolt", server.address)
     peer = arrived(gateway, ca)
-    peer.send(b"EHLO example.org\r\n")
-    assert peer.receive_to_end()[0] == b""
-    assert server.accepted == 0
+    key = base64.b64encode(b"k" * 16).decode()
+    fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    peer.send(head(HOST, **fields).replace(b"GET ", b"POST ", 1))
+    assert http_answer(peer.receive_to_end()[0]).code == "400"
     peer.close()
+
+
+def test_a_token_does_not_reach_a_public_database(
+    gateway: Running, server: Upstream, ca: trustme.CA, graph: Graph
+) -> None:
+    gateway.route(HOST, "bolt", server.address)
+    peer = arrived(gateway, ca)
+    browser = Browser(peer)
+    assert browser.greet() == (5, 4)
+    assert "not passed on" in said(browser.log_in((5, 4), basic("root", TOKEN)))[1]
+    server.wait_until_idle()
+    assert TOKEN not in repr(graph.seen)
+    peer.close()
+
+
+def test_a_goodbye_before_the_login_is_answered_and_is_the_end(
+    gateway: Running, server: Upstream, ca: trustme.CA
+) -> None:
+    closed(gateway, server)
+    peer = arrived(gateway, ca)
+    browser = Browser(peer)
+    assert browser.greet() == (5, 4)
+    browser.peer.send(browser.ws.send(CloseConnection(1000)))
+    while not browser.ended:
+        browser.take_in()
+    assert peer.receive_to_end() == (b"", Ending.GOODBYE)
+    peer.close()
+
+
+def test_a_database_that_ends_says_so_in_the_websocket(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
+    closed(gateway, server)
+    peer = arrived(gateway, ca)
+    browser = Browser(peer)
+    assert browser.greet() == (5, 4)
+    assert browser.log_in((5, 4), basic("alice", TOKEN)).tag == SUCCESS
+    browser.send(message(GOODBYE))
+    while not browser.ended:
+        browser.take_in()
+    assert peer.receive_to_end() == (b"", Ending.GOODBYE)
+    peer.close()
+
+
+def test_pings_while_nothing_is_read_are_answered_between_frames(
+    gateway: Running, ca: trustme.CA, graph: Graph
+) -> None:
+    """More comes down than all buffers take; what is answered meanwhile must not get into the middle of it."""
+    graph.after_login = b"\0\0" * (4 << 20)
+    with upstream(graph) as server:
+        closed(gateway, server)
+        peer = arrived(gateway, ca)
+        browser = Browser(peer)
+        assert browser.greet() == (5, 4)
+        browser.log_in((5, 4), basic("alice", TOKEN))
+        link = gateway.in_loop(lambda: next(iter(gateway.services.relay.links)))
+        while not gateway.in_loop(lambda: link.down):
+            pass
+        for number in range(300):
+            peer.send(browser.ws.send(Ping(b"%03d" % number)))
+        browser.send(message(GOODBYE))
+        browser.drain()
+        assert browser.unread == len(graph.after_login)
+        assert browser.ended
+        assert browser.pongs[-1:] == [b"299"]
+        assert len(browser.pongs) <= 300
+        peer.close()

@@ -7,16 +7,16 @@ from contextlib import closing
 import pytest
 import trustme
 
+from gateway.bolt.versions import LARGEST_ABOUT
 from gateway.failures import BURST, PENALTY
 from gateway.wire import bolt
 from gateway.wire.bolt import FAILURE, GOODBYE, HELLO, LOGON, SUCCESS, Proposal, message
-from gateway.wire.boltmanifest import MANIFEST
 from gateway.wire.packstream import Value
 from router.access import AccessLevel
 from router.database import Database, Login
 from router.model import RouteState, parse_network
 from tests.gateway.bolt.graphs import HOST, LOGINS, OF_BOB, TOKEN, client_of, closed
-from tests.gateway.bolt.scripted import MANIFEST_OF_NEO4J, OFFER, Client, Graph, basic
+from tests.gateway.bolt.scripted import OFFER, Client, Graph, basic
 from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running
 from tests.peers import Ending, Upstream, upstream
@@ -149,6 +149,20 @@ def test_newer_versions_are_spoken_once_the_database_is_known_to_speak_them(gate
             client.peer.close()
 
 
+def test_a_database_that_says_too_much_of_itself_is_not_remembered_by_it(gateway: Running, ca: trustme.CA) -> None:
+    graph = Graph(of_hello=message(SUCCESS, {"server": "Neo4j/" + "9" * LARGEST_ABOUT, "hints": {}}))
+    with upstream(graph) as server:
+        closed(gateway, server)
+        for _ in range(2):
+            client = client_of(gateway, ca)
+            client.greet(NEW)
+            told = client.ask(HELLO, {}).fields[0]
+            assert isinstance(told, dict)
+            assert told["server"] == "Neo4j/5.26.0"
+            assert client.ask(LOGON, dict(ALICE)).tag == SUCCESS
+            client.peer.close()
+
+
 def test_a_client_of_unknown_versions_is_told_so(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
     closed(gateway, server)
     client = client_of(gateway, ca)
@@ -265,9 +279,10 @@ def test_a_network_that_is_not_allowed_is_told_so(
 @pytest.mark.parametrize("access", [AccessLevel.PUBLIC, AccessLevel.READ])
 def test_connections_are_counted(gateway: Running, ca: trustme.CA, server: Upstream, access: AccessLevel) -> None:
     closed(gateway, server, access, database=Database("graph", LOGINS, most_links=5))
-    code, text = refused(gateway, ca, ALICE)  # there is no supervisor here who could
+    shown = ALICE if access is AccessLevel.READ else basic("reader", "r" * 9)
+    code, text = refused(gateway, ca, shown)  # there is no supervisor here who could
     assert (code, "cannot be told" in text) == ("Neo.TransientError.General.DatabaseUnavailable", True)
-    assert server.accepted == 0
+    assert server.accepted == (0 if access is AccessLevel.READ else 1)
 
 
 def test_a_database_that_was_exchanged_is_asked_anew(
@@ -311,48 +326,15 @@ def test_what_a_database_says_behind_its_welcome_is_not_lost(
     client.peer.close()
 
 
-# ---- public
-
-
-@pytest.mark.parametrize("proposals", [(OLD,), (NEW,), OFFER])
-def test_a_public_database_asks_for_its_own_password(
-    gateway: Running, ca: trustme.CA, server: Upstream, graph: Graph, proposals: tuple[Proposal, ...]
+def test_a_database_that_becomes_public_meanwhile_is_entered_by_the_level_all_the_same(
+    gateway: Running, ca: trustme.CA, server: Upstream
 ) -> None:
-    gateway.route(HOST, "bolt", server.address)
-    client = client_of(gateway, ca)
-    version = client.greet(*proposals)
-    assert version is not None
-    assert graph.handshakes == [bolt.propose(*proposals)]  # not a bit of it is ours
-    assert client.log_in(version, basic("reader", "r" * 9)).tag == SUCCESS
-    assert client.query("RETURN 1").fields == (["RETURN 1", "reader"],)
-    assert gateway.in_loop(lambda: [link.transform for link in gateway.services.relay.links]) == [None]
-    client.peer.close()
-
-
-def test_a_public_database_refuses_by_itself(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
-    gateway.route(HOST, "bolt", server.address)
+    """The client has shown its token already: it cannot log in with the database any more."""
+    closed(gateway, server)
     client = client_of(gateway, ca)
     client.greet(NEW)
-    assert said(client.log_in((5, 4), ALICE)) == ("Neo.ClientError.Security.Unauthorized", "the database says no")
+    assert client.ask(HELLO, {}).tag == SUCCESS
+    closed(gateway, server, AccessLevel.PUBLIC)
+    assert client.ask(LOGON, dict(ALICE)).tag == SUCCESS
+    assert client.query("RETURN 1").fields == (["RETURN 1", "writer"],)
     client.peer.close()
-
-
-def test_the_manifest_passes(gateway: Running, ca: trustme.CA) -> None:
-    graph = Graph(manifest=MANIFEST_OF_NEO4J)
-    with upstream(graph) as server:
-        gateway.route(HOST, "bolt", server.address)
-        client = client_of(gateway, ca)
-        assert client.greet() == MANIFEST
-        assert client.receive(len(MANIFEST_OF_NEO4J) - 4) == MANIFEST_OF_NEO4J[4:]
-        client.send(b"\0\0\x08\x05\0")
-        assert client.log_in((5, 8), basic("reader", "r" * 9)).tag == SUCCESS
-        assert client.query("RETURN 1").fields == (["RETURN 1", "reader"],)
-        client.peer.close()
-
-
-def test_a_public_database_that_breaks_off_is_told_as_such(gateway: Running, ca: trustme.CA) -> None:
-    with upstream(lambda connection: connection.close()) as server:
-        gateway.route(HOST, "bolt", server.address)
-        code, text = refused(gateway, ca, ALICE, NEW)
-        assert code == "Neo.TransientError.General.DatabaseUnavailable"
-        assert "broke off the login" in text

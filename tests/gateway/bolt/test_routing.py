@@ -100,6 +100,23 @@ def test_older_versions_ask_by_a_procedure(gateway: Running, ca: trustme.CA, cre
     client.peer.close()
 
 
+def test_only_the_first_record_of_such_a_call_is_a_table(
+    gateway: Running, ca: trustme.CA, credentials: dict[str, Value], graph: Graph
+) -> None:
+    """Nobody makes the gateway read all the records that they can think of."""
+    row = message(RECORD, [300, SERVERS])
+    graph.behind_record = row * 3
+    client = entered(gateway, ca, (4, 0), credentials, None)
+    for _ in range(2):
+        client.send(message(RUN, CALL, {}) + message(PULL, {"n": -1}))
+        found = [client.answer() for _ in range(6)]
+        assert [each.fields[0] for each in found[1:5]] == [[300, table(OURS)], *[[300, SERVERS]] * 3]
+    client.send(message(RUN, CALL, {}) + message(RUN, CALL, {}) + message(PULL, {"n": -1}))
+    assert [client.answer().tag for _ in range(2)] == [SUCCESS, SUCCESS]
+    assert client.answer().fields == ([300, table(OURS)],)  # though the first had none
+    client.peer.close()
+
+
 def test_a_version_from_the_manifest(gateway: Running, ca: trustme.CA) -> None:
     with upstream(Graph(manifest=MANIFEST_OF_NEO4J)) as server:
         gateway.route(HOST, "bolt", server.address)

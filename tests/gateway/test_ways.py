@@ -1,0 +1,61 @@
+"""Who gets into a database that is asked for nothing but a session, and how: the whole of it as a table."""
+
+from itertools import product
+
+import pytest
+
+from gateway.errors import Reason, Refusal
+from gateway.ways import Way, way_in
+from router.access import AccessLevel, Principal
+from router.database import NO_DATABASE, Database, Login
+from router.model import Protocol, Route, RouteState
+
+HOST, POD = "graph.pods.test", "graph-1"
+NONE, READ, WRITE, MANAGE, OWNER = AccessLevel
+LOGINS = {level: (Login(f"{level}r", f"secret of {level}"),) for level in (READ, WRITE, OWNER)}
+LEVELS = (None, READ, WRITE, MANAGE, OWNER)
+ALICE = Principal("alice", credential="token:t1")
+
+
+def outcome(
+    access: AccessLevel, held: AccessLevel | None, principal: Principal | None, state: RouteState, *, has: bool,
+    can_log_in: bool,
+) -> object:  # fmt: skip
+    grants = {} if held is None else {"user:alice": held}
+    database = Database("graph", LOGINS) if has else NO_DATABASE
+    route = Route(HOST, Protocol.BOLT, (), access, state, pod=POD, grants=grants, database=database)
+    try:
+        return way_in(HOST, route, principal, can_log_in=can_log_in)
+    except Refusal as refusal:
+        return refusal.reason
+
+
+def expected(
+    access: AccessLevel, held: AccessLevel | None, state: RouteState, *, is_known: bool, has: bool, can_log_in: bool
+) -> object:
+    level = held if is_known else None
+    if access is not NONE and not is_known:
+        return Reason.UNIDENTIFIED
+    if access is not NONE and (level is None or level < access):
+        return Reason.FORBIDDEN
+    if state is not RouteState.AVAILABLE:
+        return Reason[state.name]
+    if can_log_in and access is NONE:
+        return Way((), None)
+    if not has:
+        return Way((), access) if can_log_in else Reason.FORBIDDEN
+    if level is None:
+        return Reason.FORBIDDEN
+    login = {READ: READ, WRITE: WRITE, MANAGE: OWNER, OWNER: OWNER}[level]
+    return Way(LOGINS[login], min(level, login))
+
+
+@pytest.mark.parametrize(
+    ("access", "held", "state", "is_known", "has", "can_log_in"),
+    list(product(AccessLevel, LEVELS, RouteState, *[(True, False)] * 3)),
+)
+def test_each_combination(
+    access: AccessLevel, held: AccessLevel | None, state: RouteState, *, is_known: bool, has: bool, can_log_in: bool
+) -> None:
+    found = outcome(access, held, ALICE if is_known else None, state, has=has, can_log_in=can_log_in)
+    assert found == expected(access, held, state, is_known=is_known, has=has, can_log_in=can_log_in)
