@@ -44,7 +44,12 @@ async def _reply_bolt(client: TlsClient, refusal: Refusal) -> None:
     if version is None:
         return None
     client.unread = client.unread[bolt.HANDSHAKE_SIZE :]
-    await client.look(bolt.read_message)  # HELLO: drivers do not listen before they have said it
+    hello = await client.look(bolt.read_message)  # drivers do not listen before they have said it
+    if hello.tag == bolt.HELLO and version >= bolt.LOGON_MESSAGE:
+        # The JavaScript driver takes a FAILURE now for one of the protocol itself, and forgets what it says.
+        client.unread = client.unread[hello.size :]
+        await client.send(bolt.message(bolt.SUCCESS, {"server": bolt.AGENT, "connection_id": "podgate-refused"}))
+        await client.look(bolt.read_message)
     return await client.send(bolt_failure(refusal, version))
 
 

@@ -32,7 +32,7 @@ class Spoken(NamedTuple):
     about: Mapping[str, Value]
 
 
-GUESS = Spoken((5, 4), {"server": "Neo4j/5.26.0"})  # Neo4j 5.13 and later speak it, and ArcadeDB
+GUESS = Spoken((5, 4), {"server": bolt.AGENT})  # Neo4j 5.13 and later speak it, and ArcadeDB
 
 
 class Versions:

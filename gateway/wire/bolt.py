@@ -29,6 +29,7 @@ Version = tuple[int, int]
 KNOWN_VERSIONS = frozenset({(3, 0), *((4, minor) for minor in range(5)), *((5, minor) for minor in range(9))})
 HELLO_NAMES_ROUTING = (4, 1)  # from which version on HELLO tells that a client wants routing tables
 ROUTE_MESSAGE = (4, 3)  # from which on it asks for them by ROUTE; before, by calling a procedure
+AGENT = "Neo4j/5.26.0"  # a server that drivers take for one: 5.13 and later speak all versions that we know
 LOGON_MESSAGE = (5, 1)  # from which on credentials are in LOGON, and no more in HELLO
 GQL_STATUS = (5, 7)  # from which on a FAILURE has the form of GQL
 _LARGEST_CHUNK = 0xFFFF

@@ -148,6 +148,7 @@ class Node(_Spoken):
     """The driver for JavaScript in node.js."""
 
     anew = _IN_JAVASCRIPT
+    tells_when_routed = True
 
     def __init__(self, ca: Path) -> None:
         environment = {"NODE_PATH": str(NODE_MODULES), "NODE_EXTRA_CA_CERTS": str(ca)}
