@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -79,12 +79,13 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(home, *public, ca, options.console_host or "", oidc=oidc)
 
 
-async def _ended(parent_pipe: int | None) -> None:
-    """Wait for a signal to end, or for the parent to be gone."""
+async def _ended(parent_pipe: int | None, listening: Callable[[], object]) -> None:
+    """Wait for a signal to end, or for the parent to be gone; call `listening` when no signal can be lost any more."""
     async with trio.open_nursery() as nursery:
         if parent_pipe is not None:
             nursery.start_soon(_end_with_parent, parent_pipe, nursery.cancel_scope)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            listening()
             await anext(signals)
         nursery.cancel_scope.cancel()
 

@@ -31,12 +31,14 @@ from controller.templates import Template
 
 log = logging.getLogger("controller")
 
+Ended = Callable[[Callable[[], object]], Awaitable[object]]  # waits for an end; calls what it is given once it does
+
 
 async def run_controller(
     settings: Settings,
     make_runtime: Callable[[], Runtime],
     templates: Mapping[str, Template],
-    ended: Callable[[], Awaitable[object]],
+    ended: Ended,
 ) -> None:
     """Run a controller until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
     prepare_home(settings.home)
@@ -61,7 +63,7 @@ async def run_controller(
         await _run(control, ended)
 
 
-async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None:
+async def _run(control: Control, ended: Ended) -> None:
     settings = control.settings
     reconciler = Reconciler(control.pods, control.runtime, control.feed, control.templates, settings.domain)
     control.feed.put(API_NAME, (api_route(str(settings.public_socket), settings.domain),))
@@ -75,8 +77,7 @@ async def _run(control: Control, ended: Callable[[], Awaitable[object]]) -> None
             serving.start_soon(serve, create_app(control), listener, control.ending)
             serving.start_soon(serve, create_app(control, public=True), public, control.ending, most_strangers())
             _open_console(control, serving)
-            log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain)
-            await ended()
+            await ended(lambda: log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain))
             log.info("controller: ending; pods go on running")
             control.end()
         parts.cancel_scope.cancel()

@@ -1,7 +1,7 @@
 """Passwords of a real Postgres pod become others while it is used: a real controller, and a gateway that follows it."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,7 +116,7 @@ async def life(home: Path) -> AsyncIterator[Life]:
         async with trio.open_nursery() as nursery:
             ready, over = trio.Event(), trio.Event()
 
-            async def serving() -> None:
+            async def serving(_listening: Callable[[], object]) -> None:
                 ready.set()
                 await over.wait()
 

@@ -2,6 +2,7 @@
 and not, over Bolt and over HTTP.
 """
 
+import gc
 import ssl
 import time
 from collections.abc import Iterator
@@ -174,6 +175,7 @@ def test_refusals_are_the_drivers_own(people: dict[str, Way], scheme: str) -> No
             driver.verify_connectivity()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the driver leaves a dead socket open
 def test_a_session_ends_when_its_token_is_revoked(podgate: Podgate, people: dict[str, Way], scheme: str) -> None:
     made = call(podgate, "POST", "tokens", name=f"short-{scheme[:4]}", user="atlas-write")
     way = people["write"].as_(neo4j.basic_auth("atlas-write", made["token"]))
@@ -183,6 +185,8 @@ def test_a_session_ends_when_its_token_is_revoked(podgate: Podgate, people: dict
         call(podgate, "DELETE", f"tokens/{made['id']}")
         with pytest.raises((exceptions.ServiceUnavailable, exceptions.SessionExpired)):
             until_it_ends(transaction)
+    del driver, session, transaction
+    gc.collect()
 
 
 @pytest.mark.usefixtures("city")

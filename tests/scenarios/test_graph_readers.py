@@ -73,16 +73,16 @@ ONLY_ROOT = "Only root user is authorized to execute server commands"
 
 @pytest.fixture(scope="module")
 def towns(podgate: Podgate) -> Pod:
-    """A graph whose gateway asks who is there, and that holds one town; dora reads it."""
+    """A graph whose gateway asks who is there, and that holds one town; derek reads it."""
     pod = create(podgate, "towns", "graph", "read")
-    share(podgate, "towns", add(podgate, "dora").name, "read")
+    share(podgate, "towns", add(podgate, "derek").name, "read")
     in_force(podgate, "towns")
     return pod
 
 
 @pytest.fixture(scope="module")
 def reader(podgate: Podgate, towns: Pod) -> Way:
-    return into(towns, neo4j.basic_auth("dora", make_token(podgate, "towns", "dora")))
+    return into(towns, neo4j.basic_auth("derek", make_token(podgate, "towns", "derek")))
 
 
 @pytest.fixture(autouse=True)

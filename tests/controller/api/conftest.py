@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,7 +156,7 @@ async def api(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Api]:
     runtime, ending, ended = FakeRuntime(), trio.Event(), trio.Event()
 
     async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        async def serving() -> None:
+        async def serving(_listening: Callable[[], object]) -> None:
             task_status.started()
             await ending.wait()
 

@@ -1,7 +1,7 @@
 """A real controller in a thread of the test's own, its API on the home's socket; its pods run nowhere."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def running_controller(home: Path) -> Iterator[Real]:
     tokens: list[trio.lowlevel.TrioToken] = []
 
     async def serve() -> None:
-        async def serving() -> None:
+        async def serving(_listening: Callable[[], object]) -> None:
             tokens.append(trio.lowlevel.current_trio_token())
             ready.set()
             await ending.wait()
