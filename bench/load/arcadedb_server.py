@@ -15,7 +15,7 @@ from bench.process import Program, running
 from bench.rounds import free_port
 from controller.runtimes import RuntimeFailure, software
 
-USER, PASSWORD, DATABASE = "root", "a benchmark's password", "bench"  # of a server that lives as long as the benchmark
+USER, PASSWORD, DATABASE = "root", "a-benchmarks-password", "bench"  # of a server that lives as long as the benchmark
 MEMORY = "2g"  # of its heap
 STARTING = 90.0  # seconds
 TEMPLATE = Path(controller.templates.__file__).parent
