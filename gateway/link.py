@@ -84,12 +84,14 @@ class Link:
         "ends_at",
         "handle",
         "is_fresh",
+        "is_resting",
         "least",
         "opened",
         "proof",
         "received",
         "route",
         "sent",
+        "streams_since",
         "tls",
         "transform",
         "up",
@@ -150,6 +152,8 @@ class Link:
         self.received = len(first)  # bytes from the client, decrypted
         self.sent = 0  # bytes taken by the client's TLS
         self.opened = self.active = 0.0  # of the relay's clock
+        self.streams_since = 0.0  # the same, of an answer that comes in large pieces; 0: of none
+        self.is_resting = False  # its upstream is not looked at for a moment (`gateway.resting`)
         self.due = 0  # its place on the wheel
         self.ends_at = 0.0  # closed then, whatever happens; 0: no such time
         self.closed = ""  # why, once it is
@@ -163,7 +167,10 @@ class Link:
         client = READ if self.client_open and not self.up and (web is None or web.wants_more) else 0
         if self.down_flow is Flow.ENDING or self.down:
             client |= WRITE
-        upstream = READ if self.down_flow is Flow.OPEN and not self.down and (web is None or not web.leaving) else 0
+        if self.down_flow is Flow.OPEN and not self.down and not self.is_resting and (web is None or not web.leaving):
+            upstream = READ
+        else:
+            upstream = 0
         if self.up:
             upstream |= WRITE
         return client, upstream

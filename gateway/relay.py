@@ -28,6 +28,7 @@ from functools import partial
 from gateway import openssl
 from gateway.link import MORE, RECORD, Flow, Limits, Link
 from gateway.loop import Loop
+from gateway.resting import PIECE, Resting
 from gateway.upkeep import Upkeep
 from gateway.waiting import READ, TROUBLE, WRITE
 from gateway.web.relaying import Passing
@@ -55,6 +56,7 @@ class Relay:
         self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
         self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
         self.web = Passing(self)
+        self._resting = Resting(self, loop)
         self.returned: Callable[[Link], object] = lambda link: link.client.close()  # told of one that was given back
         loop.after_handlers(self._deliver)
 
@@ -163,6 +165,9 @@ class Relay:
         if self._used > FULL:
             self._deliver()
         exchange, begin = link.transform, self._used
+        link.streams_since = 0.0
+        if link.is_resting:
+            self._resting.end(link)
         got = openssl.read(link.handle, self._pointer + begin, RECORD)
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
@@ -227,8 +232,8 @@ class Relay:
         if self._used > FULL:
             self._deliver()
         exchange, begin = link.transform, self._used
+        room = BATCH if exchange is None else begin + exchange.bite
         try:
-            room = BATCH if exchange is None else begin + exchange.bite
             size = link.upstream.recv_into(self._scratch[begin:room])
         except BlockingIOError:
             return
@@ -236,6 +241,10 @@ class Relay:
             link.upstream_lost = True
             size = 0
         link.upstream_ended = not size
+        if size < PIECE:
+            link.streams_since = 0.0
+        else:
+            self._resting.take_piece(link, size, room - begin)
         if size > RECORD and exchange is None:
             self.to_client(link, self._pointer + begin, size)
         elif size and exchange is None:
