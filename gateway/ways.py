@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from gateway.errors import Reason, Refusal
 from gateway.quota import Full, Limit
 from gateway.web.answers import state_refusal
+from gateway.web.judging import is_from_allowed_network
+from gateway.web.visit import Visit
 from router.access import AccessLevel, Decision, Principal, decide, level_of, login_level
 from router.database import Login
 from router.model import Route, RouteState
@@ -24,6 +26,13 @@ def check(host: str, route: Route, principal: Principal | None) -> None:
         raise forbidden(host, route, principal)
     if route.state is not RouteState.AVAILABLE:
         raise state_refusal(route, host)
+
+
+def is_open_to_all(route: Route, visit: Visit) -> bool:
+    """Tell whether a client may reach a database whoever it is, so that nothing more need be known of it."""
+    if route.state is not RouteState.AVAILABLE or not is_from_allowed_network(route, visit):
+        return False
+    return decide(route.access, None, route.pod, route.grants) is Decision.ALLOWED
 
 
 def way_in(host: str, route: Route, principal: Principal | None, *, can_log_in: bool) -> Way:

@@ -30,7 +30,7 @@ from gateway.placing import take_place
 from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
-from gateway.upstream import closed_on_error, dial
+from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import pause
 from gateway.ways import Way, login_refused, way_in
 from gateway.web.judging import is_from_allowed_network, network_refusal
@@ -49,10 +49,11 @@ _NOBODY: dict[str, Value] = {}
 class GraphOpening:
     """One Bolt client inside TLS, or inside a WebSocket in it."""
 
-    def __init__(self, services: Services, client: TlsClient, visit: Visit) -> None:
+    def __init__(self, services: Services, client: TlsClient, visit: Visit, ahead: Ahead | None) -> None:
         self._services = services
         self._client = client
         self._visit = visit
+        self._ahead = ahead  # towards the database of whoever logs in there by itself
         self._held = ExitStack()  # what is to be given back when the session ends
 
     async def lead(self) -> Link:
@@ -81,7 +82,7 @@ class GraphOpening:
 
     async def _pass(self, route: Route, who: Identified | None) -> Link:
         way = self._judge(route, who, can_log_in=True)
-        dialled = await dial(route, self._services.options.connect_timeout)
+        dialled = await dial(route, self._services.options.connect_timeout, self._ahead)
         with closed_on_error(dialled.socket):
             database = Dialogue(dialled.socket, self._visit.host)
             version = await follow(self._client, database)

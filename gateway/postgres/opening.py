@@ -29,7 +29,7 @@ from gateway.postgres.naming import find_route, unknown
 from gateway.revocation import is_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
-from gateway.upstream import Dialled, closed_on_error, dial
+from gateway.upstream import Ahead, Dialled, closed_on_error, dial
 from gateway.ways import login_refused
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
@@ -47,10 +47,11 @@ LONG_KEYS = 2  # the minor version of protocol 3 from which on keys for cancelli
 class DatabaseOpening:
     """One Postgres client inside TLS."""
 
-    def __init__(self, services: Services, client: TlsClient, visit: Visit) -> None:
+    def __init__(self, services: Services, client: TlsClient, visit: Visit, ahead: Ahead | None) -> None:
         self._services = services
         self._client = client
         self._visit = visit
+        self._ahead = ahead  # towards the database of whoever logs in there by itself
         self._held = ExitStack()  # what is to be given back when the session ends
         self._session: Session | None = None
         self._role = ""  # in the database
@@ -169,7 +170,7 @@ class DatabaseOpening:
 
     async def _pass_login(self, route: Route, startup: Startup) -> tuple[Dialled, bytes]:
         """Have the client log in to the database by itself."""
-        dialled = await dial(route, self._services.options.connect_timeout)
+        dialled = await dial(route, self._services.options.connect_timeout, self._ahead)
         with closed_on_error(dialled.socket):
             server = Server(dialled.socket, self._visit.host, startup.version[1])
             packet = startup_message(startup.version, startup.parameters)

@@ -1,11 +1,13 @@
 """Who gets into a database that is asked for nothing but a session, and how: the whole of it as a table."""
 
+import ipaddress
 from itertools import product
 
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.ways import Way, way_in
+from gateway.ways import Way, is_open_to_all, way_in
+from gateway.web.visit import Visit
 from router.access import AccessLevel, Principal
 from router.database import NO_DATABASE, Database, Login
 from router.model import Protocol, Route, RouteState
@@ -59,3 +61,17 @@ def test_each_combination(
 ) -> None:
     found = outcome(access, held, ALICE if is_known else None, state, has=has, can_log_in=can_log_in)
     assert found == expected(access, held, state, is_known=is_known, has=has, can_log_in=can_log_in)
+
+
+@pytest.mark.parametrize(
+    ("access", "held", "state", "address", "limited"),
+    list(product(AccessLevel, LEVELS, RouteState, ("192.0.2.1", "198.51.100.1", "unknown"), (True, False))),
+)
+def test_open_to_all_is_what_anybody_may_reach(
+    access: AccessLevel, held: AccessLevel | None, state: RouteState, address: str, *, limited: bool
+) -> None:
+    grants = {} if held is None else {"user:alice": held}
+    networks = (ipaddress.ip_network("192.0.2.0/24"),) if limited else ()
+    route = Route(HOST, Protocol.POSTGRES, (), access, state, pod=POD, grants=grants, ip_allow=networks)
+    expected = access is NONE and state is RouteState.AVAILABLE and (not limited or address == "192.0.2.1")
+    assert is_open_to_all(route, Visit(HOST, address)) is expected
