@@ -142,14 +142,15 @@ def test_what_cannot_be_read_counts_as_wrong(gateway: Running, server: Upstream,
 
 @pytest.mark.parametrize("name", ["user", "database"])
 def test_a_name_that_would_break_a_line_of_a_log_is_refused(
-    gateway: Running, server: Upstream, ca: trustme.CA, name: str
+    gateway: Running, server: Upstream, seen: Seen, ca: trustme.CA, name: str
 ) -> None:
     gateway.route(HOST, "postgres", server.address)
     client = client_of(gateway, ca)
     start(client, **{name: "x\n2026-11-21 LOG: forged"})
     assert error_fields(client.receive_to_end()[0])["C"] == "08P01"
     client.close()
-    assert server.accepted == 0
+    server.wait_until_idle()
+    assert not seen
 
 
 def test_a_right_token_does_not_count_as_a_wrong_one(gateway: Running, server: Upstream, ca_file: Path) -> None:
