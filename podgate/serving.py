@@ -47,6 +47,9 @@ class Place:
     key: Path | None = None
     console_host: str = ""  # empty: derived from the domain
     early_drop: str = ""  # START:RATE:FULL; empty: none
+    proxy_from: str = ""  # networks of balancers that say whose connection it is; empty: none
+    health: str | None = None  # HOST:PORT
+    drain_notice: float = 0.0  # seconds
 
     @property
     def console(self) -> str:
@@ -167,7 +170,7 @@ def _supervisor(
     options = Options(
         public_port=place.port, drain=place.drain, domain=place.domain, console="" if routes else place.console,
         client_ca=_client_ca(place.home / "authority" / "ca.pem"), replica=replica.number,
-        early_drop=place.early_drop,
+        early_drop=place.early_drop, proxy_from=place.proxy_from,
     )  # fmt: skip
     plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json")
     return Supervisor(plan, source, leaves, _peers(place, replica))

@@ -49,6 +49,25 @@ EarlyDrop = Annotated[
         "RATE percent of them, rising to all of them at FULL. [default: none]",
     ),
 ]
+ProxyFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy-from",
+        metavar="NETWORK",
+        callback=lambda words: _networks(words),
+        help="Network or address of balancers that send the PROXY protocol's header (v1 or v2): required from there, "
+        "not read from anywhere else. [default: none]",
+    ),
+]
+Health = Annotated[
+    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready and /live. [default: none]")
+]
+DrainNotice = Annotated[
+    float,
+    typer.Option(
+        "--drain-notice", min=0, help="Seconds in which /ready says no and connections are still taken, before --drain."
+    ),
+]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -64,13 +83,16 @@ def serve(
     certificate: Certificate = None,
     key: Key = None,
     early_drop: EarlyDrop = "",
+    proxy_from: ProxyFrom = None,
+    health: Health = None,
+    drain_notice: DrainNotice = 0.0,
 ) -> None:
     """Run all of Podgate on this machine: the gateway on one TLS port, and the controller that launches pods."""
     from podgate import serving
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
-        early_drop,
+        early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     serving.serve(place)
 
@@ -94,13 +116,16 @@ def gateway(
     peer_key: PeerKey = None,
     peer_ca: PeerCa = None,
     early_drop: EarlyDrop = "",
+    proxy_from: ProxyFrom = None,
+    health: Health = None,
+    drain_notice: DrainNotice = 0.0,
 ) -> None:
     """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
     from podgate import serving
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
-        early_drop,
+        early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
     serving.gateway(place, routes, among)
@@ -127,5 +152,14 @@ def _early_drop(text: str) -> str:
 
     try:
         return text and str(EarlyDrop.parse(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _networks(words: list[str] | None) -> list[str]:
+    from gateway.balancing import Balancers
+
+    try:
+        return [str(Balancers.parse(",".join(words)))] if words else []
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
