@@ -73,6 +73,11 @@ class Server:
         """Stop accepting; `run` returns when everything has ended or the grace period is over."""
         self._draining.set()
 
+    @property
+    def openings(self) -> int:
+        """How many connections are being opened. May be asked for in any thread."""
+        return self._openings
+
     async def _emptied(self) -> None:
         """Wait until nothing is open; the loop's thread counts for itself, so this looks now and then."""
         while self._listeners or self._openings or self._services.relay.count():  # noqa: ASYNC110

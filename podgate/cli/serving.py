@@ -68,6 +68,19 @@ DrainNotice = Annotated[
         "--drain-notice", min=0, help="Seconds in which /ready says no and connections are still taken, before --drain."
     ),
 ]
+ControllerUrl = Annotated[
+    str, typer.Option("--controller", help="https://api.DOMAIN of a controller elsewhere. [default: of the same home]")
+]
+ControllerCa = Annotated[
+    Path | None, typer.Option("--controller-ca", help="PEM: whom to trust for that, beside the machine's authorities.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="What podgate gateways token create printed; closed to others.")
+]
+Name = Annotated[str, typer.Option("--name", help="This gateway's own, as podgate gateways shows it. [default: made up]")]
+ClientCa = Annotated[
+    Path | None, typer.Option("--client-ca", help="PEM: the controller's authority, for client certificates.")
+]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -119,16 +132,22 @@ def gateway(
     proxy_from: ProxyFrom = None,
     health: Health = None,
     drain_notice: DrainNotice = 0.0,
+    controller: ControllerUrl = "",
+    controller_ca: ControllerCa = None,
+    token_file: TokenFile = None,
+    name: Name = "",
+    client_ca: ClientCa = None,
 ) -> None:
-    """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
+    """Run a gateway alone, fed by a routes file, by the controller of the same home, or by one elsewhere."""
     from podgate import serving
+    from podgate.following import Follow
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
         early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
-    serving.gateway(place, routes, among)
+    serving.gateway(place, routes, among, Follow(controller, token_file, controller_ca, name, client_ca))
 
 
 def controller(
