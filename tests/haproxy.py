@@ -17,18 +17,15 @@ needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="apt-get install hapr
 
 
 @contextmanager
-def haproxy(directory: Path, ports: Sequence[int], *server: str, check: str = "", before: str = "") -> Iterator[int]:
-    """Run one that gives connections to the gateways at `ports` in turn; give its own port.
+def haproxy(directory: Path, servers: Sequence[str], check: str = "", port: int = 0) -> Iterator[int]:
+    """Run one that gives connections to the gateways in turn; give its own port.
 
-    `server` are words for each of them, such as send-proxy; `check` is the option that says how they are looked at, and
-    `before` what else the backend is told.
+    `servers` are the gateways as HAProxy is told of them: HOST:PORT, and words such as send-proxy. `check` is the
+    option that says how they are asked for their health.
     """
     assert PROGRAM is not None
-    port = free_port()
-    servers = "\n".join(
-        f"    server gateway{number} 127.0.0.1:{each} {' '.join(server).format(number=number)}"
-        for number, each in enumerate(ports)
-    )
+    port = port or free_port()
+    lines = "\n".join(f"    server gateway{number} {each}" for number, each in enumerate(servers, 1))
     config = directory / "haproxy.cfg"
     config.write_text(f"""\
 global
@@ -39,26 +36,21 @@ defaults
     timeout connect 5s
     timeout client 1h
     timeout server 1h
-    retries 3
-    option redispatch
 frontend clients
     bind 127.0.0.1:{port}
     default_backend gateways
 backend gateways
     balance roundrobin
     {check}
-    {before}
-{servers}
+{lines}
 """)
-    running = subprocess.Popen([PROGRAM, "-db", "-f", str(config)], stderr=subprocess.PIPE)
+    running = subprocess.Popen([PROGRAM, "-db", "-f", str(config)], stderr=subprocess.DEVNULL)
     try:
         _await(port, running)
         yield port
     finally:
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(signal.SIGTERM)  # at once: it does not wait for its connections
         running.wait(DEADLINE)
-        assert running.stderr
-        running.stderr.close()
 
 
 def _await(port: int, running: subprocess.Popen[bytes]) -> None:
