@@ -75,7 +75,7 @@ class Controller:
             try:
                 context.load_verify_locations(self.ca)
             except OSError as error:
-                reason = error.strerror or "it holds no certificate"
+                reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
                 raise ValueError(f"controller: cannot use the authority at {self.ca}: {reason}") from error
         return httpx.AsyncHTTPTransport(verify=context)
 

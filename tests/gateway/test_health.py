@@ -46,7 +46,7 @@ async def refuses(supervisor: Supervisor) -> None:
                     plain_to(int(supervisor.addresses[0][1])).close()
 
     with trio.fail_after(DEADLINE):
-        await trio.to_thread.run_sync(go)
+        await trio.to_thread.run_sync(go, abandon_on_cancel=True)
 
 
 async def test_it_is_ready_once_every_worker_has_routes(tmp_path: Path, leaf: Leaf) -> None:

@@ -57,8 +57,3 @@ def test_a_token_is_made_listed_and_revoked(run: Run, real: Real) -> None:
         "the token of gateway berlin is revoked; stop that gateway too\n"
     )
     assert run("gateways", "token", "revoke", "berlin").code == 1
-
-
-def test_a_token_is_never_an_argument(run: Run) -> None:
-    outcome = run("gateway", "--controller", "https://api.pods.test", "--token-file", "/none", "--certificate", "c")
-    assert (outcome.code, outcome.out) == (1, "")
