@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import trio
 
+from gateway.enrolment import Enrolment, Signed
 from gateway.sources import Documents
 from gateway.standing import Standing
 from router.snapshot import Rejected, Version
@@ -98,8 +100,8 @@ def read_token(path: Path) -> str:
 class ControllerFeed:
     """A controller's stream of routes: a source of them (`gateway.sources`)."""
 
-    def __init__(self, controller: Controller, who: Who) -> None:
-        """Follow `controller` as `who`. Raises ValueError."""
+    def __init__(self, controller: Controller, who: Who, enrolment: Enrolment | None = None) -> None:
+        """Follow `controller` as `who`, and have it renew the certificates of `enrolment`. Raises ValueError."""
         timeout = httpx.Timeout(5.0, read=SILENCE)
         transport = controller.transport()
         self._client = httpx.AsyncClient(
@@ -107,16 +109,38 @@ class ControllerFeed:
         )
         self._token_path = controller.token
         self._who = who
+        self._enrolment = enrolment
+
+    async def aclose(self) -> None:
+        """End all connections."""
+        await self._client.aclose()
 
     async def follow(self, documents: Documents) -> None:
         """Send what the controller streams; return when it ends. Raises OSError and httpx.HTTPError."""
+        async with trio.open_nursery() as nursery:
+            if self._enrolment is not None:
+                nursery.start_soon(self._enrolment.keep, self.sign)
+            await self._follow(documents)
+            nursery.cancel_scope.cancel()
+
+    async def sign(self, request: str) -> Signed:
+        """Have the controller sign a request. Raises OSError and httpx.HTTPError."""
+        body = {"replica": self._who.replica, "csr": request}
+        response = await self._client.post("/v1/routes/certificate", json=body, headers=self._headers())
+        if response.is_error:
+            raise _failure(response)
+        try:
+            document = response.json()
+            return Signed(str(document["certificate"]), str(document["peer"]), str(document["ca"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TurnedAway("the controller gives no certificates; is it of the same version?") from error
+
+    async def _follow(self, documents: Documents) -> None:
         stream = self._client.stream("GET", "/v1/routes/stream", params=self._who.query(), headers=self._headers())
         async with stream as response:
             if response.is_error:
                 await response.aread()
-                raise _turned_away(response) or httpx.HTTPStatusError(
-                    f"the controller answered {response.status_code}", request=response.request, response=response
-                )
+                raise _failure(response)
             async for line in response.aiter_lines():
                 document = json.loads(line)
                 if document != {"kind": "ping"}:
@@ -150,6 +174,12 @@ class ControllerFeed:
     def _headers(self) -> dict[str, str]:
         """Read the token anew each time: the controller makes it when it first starts, and may make another."""
         return {"Authorization": f"Bearer {read_token(self._token_path)}"}
+
+
+def _failure(response: httpx.Response) -> TurnedAway | httpx.HTTPStatusError:
+    """Say why the controller did not do as it was asked."""
+    text = f"the controller answered {response.status_code}"
+    return _turned_away(response) or httpx.HTTPStatusError(text, request=response.request, response=response)
 
 
 def _turned_away(response: httpx.Response) -> TurnedAway | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.settings import VERSION
+from gateway.enrolment import Enrolment
 from gateway.following import Controller, ControllerFeed, Who
 from podgate.cli.failure import Failure
 
@@ -20,7 +21,7 @@ class Follow:
     name: str = ""  # empty: made up, another with each start
     client_ca: Path | None = None  # whose client certificates are asked for; None: the home's own authority's
 
-    def check(self, routes: Path | None, *, has_certificate: bool) -> None:
+    def check(self, routes: Path | None) -> None:
         """See that what was told goes together. Raises Failure."""
         told = (self.url, self.token, self.ca)
         if routes is not None and any((*told, self.name)):
@@ -36,17 +37,14 @@ class Follow:
                 "--controller needs --token-file FILE, with what podgate gateways token create NAME prints where the "
                 "controller runs"
             )
-        if self.url and not has_certificate:
-            raise Failure(
-                "--controller needs --certificate and --key: the key that signs for pods stays where the controller "
-                "runs; bring a pair for *.DOMAIN"
-            )
         if self.client_ca is not None and not self.client_ca.is_file():
             cure = "copy ca.pem of the controller's home, which podgate ca path names there"
             raise Failure(f"there is no file {self.client_ca}; {cure}")
 
-    def feed(self, home: Path, workers: int, number: int) -> ControllerFeed:
-        """Make the source of routes. Raises ValueError and TurnedAway."""
+    def feed(
+        self, home: Path, workers: int, number: int, enrolment: Enrolment | None = None
+    ) -> ControllerFeed:
+        """Make the source of routes, and of certificates for `enrolment`. Raises ValueError and TurnedAway."""
         who = Who(self.name or f"{socket.gethostname()}-{secrets.token_hex(4)}", workers, number, VERSION)
         if not self.url or self.token is None:
             own = Controller("http://controller", home / "gateway.token", home / "run" / "api.sock")
@@ -55,7 +53,15 @@ class Follow:
         ca = self.ca or (authority if authority.exists() else None)
         elsewhere = Controller(self.url.rstrip("/"), self.token, ca=ca)
         elsewhere.check()
-        return ControllerFeed(elsewhere, who)
+        return ControllerFeed(elsewhere, who, enrolment)
+
+
+async def enrol(feed: ControllerFeed, enrolment: Enrolment) -> None:
+    """See that a gateway elsewhere has certificates to start with. Raises CertificateProblem."""
+    try:
+        await enrolment.begin(feed.sign)
+    finally:
+        await feed.aclose()
 
 
 OWN = Follow()

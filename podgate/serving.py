@@ -17,6 +17,7 @@ from certs.files import CertificateProblem
 from certs.store import LeafStore
 from controller.home import HomeProblem, prepare_home
 from controller.settings import default_console_host
+from gateway.enrolment import Enrolment
 from gateway.following import TurnedAway
 from gateway.identity import FileIdentity, Identity, LocalIdentity
 from gateway.leaves import FileLeaves, Leaves, SignedLeaves
@@ -27,7 +28,7 @@ from gateway.sources import RoutesFile, Source
 from gateway.supervisor import Plan, Supervisor
 from podgate.cli.failure import Failure
 from podgate.cli.output import talk
-from podgate.following import OWN, Follow
+from podgate.following import OWN, Follow, enrol
 from podgate.supervise import AlreadyRunning, only_one, run
 from router.hostname import normalise
 
@@ -88,16 +89,31 @@ def serve(place: Place) -> None:
 
 def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow: Follow = OWN) -> None:
     """Run a gateway fed by a routes file, or else by a controller, which may be elsewhere. Raises Failure."""
-    follow.check(routes, has_certificate=place.certificate is not None)
+    follow.check(routes)
     if routes is not None and not routes.is_file():
         raise Failure(
             f"there is no routes file {routes}; make it, an empty one will do, and it is followed from then on"
         )
     with _told():
         place = _prepared(place)
-        source = RoutesFile(routes) if routes is not None else follow.feed(place.home, place.workers, replica.number)
+        place, replica, follow, enrolment = _enrolled(place, replica, follow)
+        source = RoutesFile(routes) if routes is not None else follow.feed(
+            place.home, place.workers, replica.number, enrolment
+        )
         supervisor = _supervisor(place, source, _leaves(place), routes, replica, follow)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
+
+
+def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Replica, Follow, Enrolment | None]:
+    """Have a controller elsewhere sign what nobody has brought. Raises CertificateProblem, TurnedAway and ValueError."""
+    if not follow.url or place.certificate is not None or place.key is not None:
+        return place, replica, follow, None
+    enrolment = Enrolment(place.home / "gateway" / "signed")
+    trio.run(enrol, follow.feed(place.home, place.workers, replica.number), enrolment)
+    place = replace(place, certificate=enrolment.certificate, key=enrolment.key)
+    if replica.listen is not None and not any((replica.certificate, replica.key, replica.ca)):
+        replica = replace(replica, certificate=enrolment.peer, key=enrolment.key, ca=enrolment.ca)
+    return place, replica, replace(follow, client_ca=follow.client_ca or enrolment.ca), enrolment
 
 
 def controller(place: Place) -> None:

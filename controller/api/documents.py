@@ -276,6 +276,21 @@ class GatewayStanding(Document):
     addresses: Annotated[list[ShortText], Field(max_length=16)] = []
 
 
+class GatewayRequest(Document):
+    """A signing request in PEM of a gateway with a home of its own; of it only the key is used."""
+
+    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    csr: Annotated[str, StringConstraints(max_length=16 * 1024)]
+
+
+class GatewayCertificates(BaseModel):
+    """What such a gateway serves pods' hosts by, what other replicas know it by, and who signed both; in PEM."""
+
+    certificate: str
+    peer: str
+    ca: str
+
+
 class NewGatewayToken(Document):
     """The name of the gateways that a token is for."""
 

@@ -3,10 +3,19 @@
 from functools import partial
 from typing import Annotated
 
+import trio
 from fastapi import APIRouter, Query, Response
 
+from certs.authority import Authority
+from certs.client import InvalidRequest
+from certs.files import CertificateProblem
 from controller.api.access import Called
-from controller.api.documents import Acknowledgement, GatewayStanding
+from controller.api.documents import (
+    Acknowledgement,
+    GatewayCertificates,
+    GatewayRequest,
+    GatewayStanding,
+)
 from controller.api.problems import Problem
 from controller.api.streaming import Stream
 from controller.control import Control
@@ -78,7 +87,33 @@ def routes_router(control: Control) -> APIRouter:
         except NotLive as error:
             raise Problem(409, _NOT_LIVE) from error
 
+    @router.post("/certificate", status_code=201)
+    async def sign_for_gateway(given: GatewayRequest, caller: Called) -> GatewayCertificates:
+        """Sign, for a gateway with a home of its own, what serves the pods' hosts and what replicas know it by."""
+        check_replica(caller, given.replica)
+        signed = await trio.to_thread.run_sync(_sign, control, given.csr)
+        who = caller.name or caller.principal.credential
+        await control.people.audit.record(
+            who, "sign gateway certificates", address=caller.address, detail=f"for {given.replica}"
+        )
+        return signed
+
     return router
+
+
+def _sign(control: Control, csr: str) -> GatewayCertificates:
+    """Sign both; the domain is served by one wildcard, as everywhere. Raises Problem."""
+    domain = control.settings.domain
+    hosts = (f"*.{domain}", domain) if "." in domain else (domain,)
+    try:
+        authority = Authority.open(control.settings.home / "authority")
+        pods, peer = authority.sign_hosts(csr.encode(), hosts), authority.sign_peer(csr.encode())
+        ca = authority.path.read_text(encoding="ascii")
+    except InvalidRequest as error:
+        raise Problem(422, f"the request is not valid: csr: {error}", [("csr", str(error))]) from error
+    except (CertificateProblem, OSError) as error:
+        raise Problem(503, str(error)) from error
+    return GatewayCertificates(certificate=pods.decode(), peer=peer.decode(), ca=ca)
 
 
 def check_replica(caller: Caller, replica: str) -> None:

@@ -68,7 +68,6 @@ def test_each_life_says_that_it_is_another() -> None:
         (Follow(url="https://api.x"), None, "needs --token-file"),
         (Follow(token=Path("t")), None, "give --controller"),
         (Follow(ca=Path("t")), None, "give --controller"),
-        (Follow(url="https://api.x", token=Path("t")), None, "needs --certificate and --key"),
         (Follow(url="https://api.x", token=Path("t")), Path("routes.toml"), "--routes is instead of a controller"),
         (Follow(name="berlin"), Path("routes.toml"), "--routes is instead of a controller"),
         (Follow(client_ca=Path("/none/ca.pem")), None, "there is no file /none/ca.pem"),
@@ -76,10 +75,10 @@ def test_each_life_says_that_it_is_another() -> None:
 )
 def test_what_does_not_go_together_is_told(follow: Follow, routes: Path | None, reason: str) -> None:
     with pytest.raises(Failure, match=reason):
-        follow.check(routes, has_certificate=False)
+        follow.check(routes)
 
 
 def test_the_home_s_own_controller_needs_nothing() -> None:
-    Follow().check(None, has_certificate=False)
-    Follow(name="berlin").check(None, has_certificate=False)
-    Follow(url="https://api.x", token=Path("t")).check(None, has_certificate=True)
+    Follow().check(None)
+    Follow(name="berlin").check(None)
+    Follow(url="https://api.x", token=Path("t")).check(None)

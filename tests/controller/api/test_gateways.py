@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from certs.peer import is_gateway
 from controller import gatewaytokens
 from tests.controller.api.conftest import Api, Lines
 
@@ -147,3 +151,27 @@ async def test_there_are_no_more_tokens_than_may_be(api: Api, monkeypatch: pytes
 async def test_word_of_one_that_does_not_follow_is_refused(api: Api) -> None:
     refused = await api.gateway.post("/v1/routes/standing", json={"replica": "none", **STANDING})
     assert (refused.status_code, "no open stream" in refused.json()["detail"]) == (409, True)
+
+
+async def test_a_gateway_elsewhere_has_its_own_key_signed(api: Api) -> None:
+    token, key = await token_of(api, "berlin"), ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    body = {"replica": "berlin-1", "csr": csr.public_bytes(serialization.Encoding.PEM).decode()}
+    async with api.caller(token) as berlin:
+        signed = await berlin.post("/v1/routes/certificate", json=body)
+        assert signed.status_code == 201, signed.text
+        pods, peer, ca = (
+            x509.load_pem_x509_certificate(signed.json()[part].encode()) for part in ("certificate", "peer", "ca")
+        )
+        for each in (pods, peer):
+            each.verify_directly_issued_by(ca)
+            assert each.public_key() == key.public_key()
+        names = pods.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == ["*.pods.localhost", "pods.localhost"]
+        assert is_gateway(peer)
+        refused = await berlin.post("/v1/routes/certificate", json={**body, "replica": "paris"})
+        assert refused.status_code == 403
+    (entry, *_) = await api.audit()
+    assert (entry["who"], entry["what"], entry["detail"]) == (
+        "gateway:berlin", "sign gateway certificates", "for berlin-1",
+    )  # fmt: skip

@@ -75,6 +75,7 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("POST", "/v1/routes/ack", {"replica": "none", "epoch": "e", "version": 1}, SERVICES, 409),
     ("POST", "/v1/routes/audit", {"replica": "none", "entries": []}, SERVICES, 204),
     ("POST", "/v1/routes/standing", STANDING, SERVICES, 409),
+    ("POST", "/v1/routes/certificate", {"replica": "none", "csr": "none"}, SERVICES, 422),
     ("GET", "/v1/gateways", None, ADMINS, 200),
     ("GET", "/v1/gateway-tokens", None, ADMINS, 200),
     ("POST", "/v1/gateway-tokens", {"name": "NEW"}, ADMINS, 201),
