@@ -1,7 +1,7 @@
 """The gateways that follow a controller, as it knows them: who they say they are, what they run, how they stand.
 
 Each has a name. A second one that takes the name of one that is live is told so, and not let in: both would acknowledge
-versions for each other. A gateway that follows from elsewhere has a token of its own, and that speaks for its name alone.
+versions for each other. A gateway that follows from elsewhere has a token of its own, which speaks for its name alone.
 """
 
 import re

@@ -32,6 +32,6 @@ The walk of a route: `sources` follows a file, `following` a controller; `superv
 passes it to every `process` through its `control` channel; the `worker` there swaps its table in one assignment and
 says so. How the replica stands the controller is told by `standing`, and whether it is ready a balancer by `health`.
 `lastgood` keeps the table on disk, `leaves` gives out certificates, `enrolment` has a controller elsewhere sign them,
-`options` is what a gateway can be told. `logs`
-writes log lines many at once, `wheel` finds the links that are silent too long.
+`options` is what a gateway can be told. `logs` writes log lines many at once, `wheel` finds the links that are silent
+too long.
 """

@@ -89,7 +89,7 @@ def read_token(path: Path) -> str:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(LONGEST_TOKEN + 2).strip()
     except OSError as error:
-        raise TurnedAway(f"cannot read the token at {path}: {error.strerror}; check the path and who owns it") from error
+        raise TurnedAway(f"cannot read the token at {path}: {error.strerror}; check path and owner") from error
     if mode & 0o007:
         raise TurnedAway(f"the token at {path} is open to others (mode {mode:04o}); run: chmod 600 {path}")
     if len(text) > LONGEST_TOKEN or not text.isascii() or len(text.split()) != 1:
@@ -185,7 +185,8 @@ def _failure(response: httpx.Response) -> TurnedAway | httpx.HTTPStatusError:
 def _turned_away(response: httpx.Response) -> TurnedAway | None:
     """Give the reason in the controller's own words, where it is one that only people can do something about."""
     if response.status_code == UNAUTHORIZED:
-        return TurnedAway("the controller does not know this gateway's token; get one: podgate gateways token create NAME")
+        cure = "get one: podgate gateways token create NAME"
+        return TurnedAway(f"the controller does not know this gateway's token; {cure}")
     if response.status_code not in (FORBIDDEN, CONFLICT):
         return None
     try:

@@ -120,7 +120,7 @@ class Supervisor:
             self._end_accepting()  # of those who look, none sends anybody here any more
 
     def why_not_ready(self, *, but_leaving: bool = False) -> str:
-        """Say why no connections should be sent here; nothing if they should. `but_leaving`: other reasons than that."""
+        """Say why no connections should be sent here; nothing if they should. `but_leaving`: for another reason."""
         if self._leaving.is_set() and not but_leaving:
             return "draining"
         if self._routes.version.epoch == NOTHING_TOLD.epoch:

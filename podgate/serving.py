@@ -97,7 +97,7 @@ def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow:
     with _told():
         place = _prepared(place)
         place, replica, follow, enrolment = _enrolled(place, replica, follow)
-        source = RoutesFile(routes) if routes is not None else follow.feed(
+        source: Source = RoutesFile(routes) if routes is not None else follow.feed(
             place.home, place.workers, replica.number, enrolment
         )
         supervisor = _supervisor(place, source, _leaves(place), routes, replica, follow)
@@ -105,7 +105,7 @@ def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow:
 
 
 def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Replica, Follow, Enrolment | None]:
-    """Have a controller elsewhere sign what nobody has brought. Raises CertificateProblem, TurnedAway and ValueError."""
+    """Have a controller elsewhere sign what nobody brought. Raises CertificateProblem, TurnedAway and ValueError."""
     if not follow.url or place.certificate is not None or place.key is not None:
         return place, replica, follow, None
     enrolment = Enrolment(place.home / "gateway" / "signed")

@@ -38,7 +38,8 @@ _BEARER = HTTPBearer(auto_error=False, description="an API token, or that of adm
 
 
 _ROUTERS = (
-    status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router, gateways_router,
+    status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router,
+    gateways_router,
 )  # fmt: skip
 
 

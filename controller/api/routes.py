@@ -46,7 +46,12 @@ def routes_router(control: Control) -> APIRouter:
 
     @router.get("/stream", response_class=NdjsonStream)
     async def follow_routes(
-        caller: Called, replica: Name, workers: Workers = 1, number: Number = 0, software: Word = "", instance: Word = ""
+        caller: Called,
+        replica: Name,
+        workers: Workers = 1,
+        number: Number = 0,
+        software: Word = "",
+        instance: Word = "",
     ) -> Stream:
         """Follow the routes: a snapshot, then deltas as they happen, and a ping every five seconds.
 
@@ -121,4 +126,5 @@ def check_replica(caller: Caller, replica: str) -> None:
     scope = caller.principal.credential
     if not may_speak_for(scope, replica):
         name = scope.partition(":")[2]
-        raise Problem(403, f"this token speaks for gateways named {name!r} or {name + '-…'!r} alone, not for {replica!r}")
+        own = f"gateways named {name!r} or '{name}-…' alone"
+        raise Problem(403, f"this token speaks for {own}, not for {replica!r}")

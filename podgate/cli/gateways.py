@@ -28,8 +28,8 @@ def gateways(context: typer.Context, as_json: Json = False) -> None:
         columns = ("NAME", "STATE", "VERSION", "LAG", "LINKS", "OPENINGS", "WORKERS", "LISTENS", "FROM", "SINCE")
         answer_table(columns, [_row(gateway) for gateway in found["gateways"]])
         for gateway in found["gateways"]:
-            for rejected in gateway["rejected"]:
-                talk(f"{visible(gateway['replica'])} refuses {visible(rejected['host'])}: {visible(rejected['reason'])}")
+            for each in gateway["rejected"]:
+                talk(f"{visible(gateway['replica'])} refuses {visible(each['host'])}: {visible(each['reason'])}")
 
 
 @tokens.command(epilog=EXIT_CODES)

@@ -77,7 +77,7 @@ ControllerCa = Annotated[
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="What podgate gateways token create printed; closed to others.")
 ]
-Name = Annotated[str, typer.Option("--name", help="This gateway's own, as podgate gateways shows it. [default: made up]")]
+Name = Annotated[str, typer.Option("--name", help="Its own name, as podgate gateways shows it. [default: made up]")]
 ClientCa = Annotated[
     Path | None, typer.Option("--client-ca", help="PEM: the controller's authority, for client certificates.")
 ]

@@ -123,7 +123,8 @@ async def test_a_name_is_one_gateways_while_it_is_live(feed: Feed) -> None:
 
 
 async def test_a_stream_that_comes_again_ends_the_one_before(feed: Feed) -> None:
-    async with aclosing(feed.follow("one", 1, Who("first"))) as before, aclosing(feed.follow("one", 1, Who("first"))) as now:
+    streams = [feed.follow("one", 1, Who("first")) for _ in range(2)]
+    async with aclosing(streams[0]) as before, aclosing(streams[1]) as now:
         await anext(before)
         await anext(now)
         with trio.fail_after(10), pytest.raises(StopAsyncIteration):

@@ -1,4 +1,4 @@
-"""What a replica tells those who look after it: whether it is ready, how it stands, and that it drains before it does."""
+"""What a replica tells those who look after it: whether it is ready, how it stands, and that it will drain."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A gateway that shares no home with its controller: it follows over TLS, by a token of its own, which can be revoked."""
+"""A gateway that shares no home with its controller: it follows over TLS, by a token of its own."""
 
 import json
 from collections.abc import Iterator

@@ -58,8 +58,8 @@ async def test_what_a_gateway_says_of_itself_is_shown(api: Api) -> None:
         assert found.pop("since")
         assert found == {
             "replica": "berlin-1", **version, "current": True, "lag_versions": 0, "lag_seconds": 0.0, "workers": 2,
-            "rejected": [], "links": 5, "openings": 1, "draining": True, "address": "local", "listens": ["10.0.0.1:443"],
-            "number": 3, "software": "1.2.3",
+            "rejected": [], "links": 5, "openings": 1, "draining": True, "address": "local",
+            "listens": ["10.0.0.1:443"], "number": 3, "software": "1.2.3",
         }  # fmt: skip
         await api.create()
         with trio.fail_after(10):

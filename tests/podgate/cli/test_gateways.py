@@ -32,7 +32,8 @@ def test_each_gateway_is_a_line(run: Run, controller: Controller) -> None:
 
 def test_refused_routes_are_told_beside(run: Run, controller: Controller) -> None:
     rejected = [{"host": "bad.x", "reason": "protocol: unknown\x1b[31m"}]
-    controller.answers["GET /v1/gateways"] = [(200, {"epoch": "e", "version": 7, "gateways": [gateway(rejected=rejected)]})]
+    found = {"epoch": "e", "version": 7, "gateways": [gateway(rejected=rejected)]}
+    controller.answers["GET /v1/gateways"] = [(200, found)]
     assert run("gateways").err == "gw-1 refuses bad.x: protocol: unknown\\x1b[31m\n"
 
 
