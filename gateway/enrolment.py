@@ -74,10 +74,12 @@ class Enrolment:
         except (OSError, httpx.HTTPError) as error:
             if self._leaf() is None:
                 raise CertificateProblem(
-                    f"there is no certificate yet, and the controller signs none: {error}; start again when it does, "
+                    f"there is no certificate yet, and the controller signs none: {reason_of(error)}; start again when it does, "
                     "or bring your own by --certificate and --key"
                 ) from error
-            log.warning("certificates: the controller signs none now: %s; those of before stay in use", error)
+            log.warning(
+                "certificates: the controller signs none now: %s; those of before stay in use", reason_of(error)
+            )
 
     async def keep(self, sign: Sign) -> None:
         """Renew in time, until cancelled."""
@@ -85,7 +87,7 @@ class Enrolment:
             try:
                 await self.renew(sign)
             except (OSError, httpx.HTTPError, CertificateProblem) as error:
-                log.error("certificates: not renewed: %s; those of before stay in use", error)
+                log.error("certificates: not renewed: %s; those of before stay in use", reason_of(error))
             await trio.sleep(LOOK)
 
     async def renew(self, sign: Sign, now: datetime | None = None) -> None:
@@ -146,3 +148,11 @@ def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the text of an error, or of what is behind it: httpx says nothing of why a certificate is refused."""
+    found: BaseException | None = error
+    while found is not None and not str(found):
+        found = found.__cause__ or found.__context__
+    return str(found) if found is not None else type(error).__name__

@@ -19,6 +19,7 @@ import trio
 from gateway import lastgood
 from gateway.balancing import written
 from gateway.control import encode
+from gateway.enrolment import reason_of
 from gateway.health import Health
 from gateway.leaves import Leaves
 from gateway.listening import listen, most_links
@@ -378,4 +379,4 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    return reason_of(error)

@@ -41,9 +41,7 @@ class Follow:
             cure = "copy ca.pem of the controller's home, which podgate ca path names there"
             raise Failure(f"there is no file {self.client_ca}; {cure}")
 
-    def feed(
-        self, home: Path, workers: int, number: int, enrolment: Enrolment | None = None
-    ) -> ControllerFeed:
+    def feed(self, home: Path, workers: int, number: int, enrolment: Enrolment | None = None) -> ControllerFeed:
         """Make the source of routes, and of certificates for `enrolment`. Raises ValueError and TurnedAway."""
         who = Who(self.name or f"{socket.gethostname()}-{secrets.token_hex(4)}", workers, number, VERSION)
         if not self.url or self.token is None:

@@ -97,8 +97,10 @@ def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow:
     with _told():
         place = _prepared(place)
         place, replica, follow, enrolment = _enrolled(place, replica, follow)
-        source: Source = RoutesFile(routes) if routes is not None else follow.feed(
-            place.home, place.workers, replica.number, enrolment
+        source: Source = (
+            RoutesFile(routes)
+            if routes is not None
+            else follow.feed(place.home, place.workers, replica.number, enrolment)
         )
         supervisor = _supervisor(place, source, _leaves(place), routes, replica, follow)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
@@ -173,7 +175,11 @@ def _identity(place: Place, files: tuple[Path | None, Path | None, Path | None])
 
 
 def _supervisor(
-    place: Place, source: Source, leaves: Leaves, routes: Path | None = None, replica: Replica = ALONE,
+    place: Place,
+    source: Source,
+    leaves: Leaves,
+    routes: Path | None = None,
+    replica: Replica = ALONE,
     follow: Follow = OWN,
 ) -> Supervisor:
     # Each source has a last good table of its own: what a file said is nothing to start by after a controller's.

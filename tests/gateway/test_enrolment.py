@@ -102,7 +102,7 @@ async def test_what_is_no_certificate_is_not_taken(enrolment: Enrolment, signer:
         signed = await signer(request)
         return Signed(**{"certificate": signed.certificate, "peer": signed.peer, "ca": signed.ca, part: text})
 
-    with pytest.raises(CertificateProblem, match="what the controller signed .*; it is not taken"):
+    with pytest.raises(CertificateProblem, match=r"what the controller signed .*; it is not taken"):
         await enrolment.begin(wrong)
     assert not enrolment.certificate.exists()
 

@@ -26,7 +26,7 @@ def test_a_token_is_read_from_a_file_that_others_cannot_read(token: Path, mode: 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o601])
 def test_a_token_that_is_open_to_others_is_refused(token: Path, mode: int) -> None:
     token.chmod(mode)
-    with pytest.raises(TurnedAway, match="is open to others .* run: chmod 600"):
+    with pytest.raises(TurnedAway, match=r"is open to others .* run: chmod 600"):
         read_token(token)
 
 
@@ -39,7 +39,7 @@ def test_what_is_no_token_is_refused_without_being_shown(token: Path, text: str)
 
 
 def test_a_missing_token_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TurnedAway, match="cannot read the token at .*none: No such file"):
+    with pytest.raises(TurnedAway, match=r"cannot read the token at .*none: No such file"):
         read_token(tmp_path / "none")
 
 
