@@ -74,8 +74,8 @@ class Enrolment:
         except (OSError, httpx.HTTPError) as error:
             if self._leaf() is None:
                 raise CertificateProblem(
-                    f"there is no certificate yet, and the controller signs none: {reason_of(error)}; start again when it does, "
-                    "or bring your own by --certificate and --key"
+                    f"there is no certificate yet, and the controller signs none: {reason_of(error)}; "
+                    "start again when it does, or bring your own by --certificate and --key"
                 ) from error
             log.warning(
                 "certificates: the controller signs none now: %s; those of before stay in use", reason_of(error)
