@@ -36,7 +36,10 @@ class Balancers:
         """Tell whether an address is one of a balancer."""
         if not self._networks:
             return False
-        address = ipaddress.ip_address(host)
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:  # whose address cannot even be read is nobody's balancer, and no reason to stop accepting
+            return False
         return any(address in network for network in self._networks)
 
     def __str__(self) -> str:

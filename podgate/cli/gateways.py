@@ -34,14 +34,14 @@ def gateways(context: typer.Context, as_json: Json = False) -> None:
 
 @tokens.command(epilog=EXIT_CODES)
 def create(name: Name, as_json: Json = False) -> None:
-    """Make the token of a gateway and print it: podgate gateways token create berlin > berlin.token."""
+    """Make the token of a gateway and print it: (umask 077; podgate gateways token create berlin > berlin.token)."""
     made = Client(Target.from_environment()).post("gateway-tokens", body={"name": name})
     if as_json:
         answer_json(made)
         return
     answer(made["token"])
-    talk("It is shown this once. Put it into a file that only the gateway can read, and start there:")
-    talk(f"podgate gateway --controller https://api.DOMAIN --token-file FILE --name {name}")
+    talk("It is shown this once. Put it into a file that only the gateway can read (chmod 600), and start there:")
+    talk(f"podgate gateway --controller https://api.DOMAIN --token-file FILE --name {name} --domain DOMAIN")
     talk("Who holds it knows what gateways know, the keys of sessions among it.")
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,37 @@ def test_a_second_header_is_not_read(ca: trustme.CA, leaf: Leaf, echoing: Upstre
             through(gateway.port, V1 + V1.replace(b"192.0.2.7", b"192.0.2.8"), ca, "raw.pods.test")
 
 
+@pytest.mark.parametrize("header", [b"", V1[:20], V2[:14], V2[:-1]], ids=["none", "v1", "v2", "v2-tlv"])
+def test_a_header_that_does_not_come_in_time_opens_nothing(header: bytes, leaf: Leaf) -> None:
+    with running([leaf], replace(BALANCED, opening_budget=0.2)) as gateway:
+        connection = plain_to(gateway.port)
+        connection.sendall(header)
+        assert read_to_end(connection)[0] == b""
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        V1.replace(CLIENT.encode(), b"192.0.2.256"),
+        b"PROXY UNKNOWN".ljust(200, b"."),
+        V2_START + b"\x21\x12\0\x0c" + bytes(12),
+        V2_START + b"\x21\x11\xff\xff" + bytes(12),
+    ],
+    ids=["v1-address", "v1-endless", "v2-datagram", "v2-oversize"],
+)
+def test_a_broken_header_opens_nothing_and_is_told(
+    ca: trustme.CA, leaf: Leaf, header: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with running([leaf], BALANCED) as gateway:
+        with pytest.raises((OSError, EOFError)):
+            through(gateway.port, header, ca, "raw.pods.test")
+        assert "127.0.0.1:" in caplog.text
+        assert "proxy header: " in caplog.text
+        assert not any(word in caplog.text for word in ("fault", "Traceback"))
+
+
 def test_openings_are_counted_by_client_and_not_by_balancer(leaf: Leaf) -> None:
     options = Options(public_port=8443, drain=0.0, most_openings_of_address=2, proxy_from="127.0.0.1")
     with running([leaf], options) as gateway:
@@ -194,6 +226,11 @@ def test_networks_are_read(text: str, inside: str, outside: str) -> None:
     assert outside not in balancers
     assert inside in Balancers.parse(str(balancers))  # as it is passed on to the workers
     assert "127.0.0.1" not in Balancers.parse("")
+
+
+@pytest.mark.parametrize("host", ["", "0:102:304", "10.0.0.1:443", "localhost"])
+def test_an_address_that_cannot_be_read_is_no_balancers(host: str) -> None:
+    assert host not in Balancers.parse("0.0.0.0/0,::/0")
 
 
 @pytest.mark.parametrize("text", ["x", "10.0.0.1/8", "10.0.0.0/33", ",", ",".join(["10.0.0.1"] * (MOST_NETWORKS + 1))])

@@ -8,7 +8,7 @@ import trio
 import trustme
 
 from certs.leaf import Leaf
-from gateway.health import LARGEST_HEAD, answer
+from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
 from gateway.supervisor import Supervisor
 from router.snapshot import Version
 from tests.gateway.process import echo_once
@@ -59,6 +59,29 @@ async def test_it_is_ready_once_every_worker_has_routes(tmp_path: Path, leaf: Le
         assert await ask(supervisor, "/ready") == (200, "ready")
         assert await ask(supervisor, "/ready", "HEAD") == (200, "")
         assert (await ask(supervisor, "/"))[0] == 404
+
+
+async def test_no_more_are_answered_at_once_than_may_be(tmp_path: Path, leaf: Leaf) -> None:
+    async with supervising(Told(), tmp_path, leaf, health=ANYWHERE) as supervisor, contextlib.AsyncExitStack() as held:
+        assert supervisor.health_address
+        slow = [
+            await held.enter_async_context(await trio.open_tcp_stream(*supervisor.health_address))
+            for _ in range(MOST_CONNECTIONS)
+        ]
+        one_more = await held.enter_async_context(await trio.open_tcp_stream(*supervisor.health_address))
+        with trio.fail_after(PATIENCE / 2):  # sooner than any of them is taken for too slow
+            assert await one_more.receive_some(1) == b""
+        await slow[0].aclose()
+        with trio.fail_after(DEADLINE):
+            while not await answers(supervisor):
+                await trio.lowlevel.checkpoint()
+
+
+async def answers(supervisor: Supervisor) -> bool:
+    try:
+        return (await ask(supervisor, "/live"))[0] == 200
+    except (IndexError, trio.BrokenResourceError):  # it was closed without an answer
+        return False
 
 
 async def test_a_drain_is_told_before_it_begins(tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream) -> None:

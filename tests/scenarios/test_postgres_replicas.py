@@ -38,7 +38,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     ports = (free_port(), free_port())
-    with _balancer(ports) as port, ExitStack() as ended:
+    with balancer(ports) as port, ExitStack() as ended:
         podgate = ended.enter_context(_controller(port))
         for gateway in _gateways(podgate, ports):
             ended.callback(gateway.close)
@@ -53,11 +53,12 @@ def site() -> Iterator[Site]:
 
 
 @contextmanager
-def _balancer(ports: tuple[int, int]) -> Iterator[int]:
+def balancer(ports: tuple[int, int]) -> Iterator[int]:
+    """Run one that gives connections to the two in turn; give its port."""
     command = [sys.executable, str(Path(__file__).with_name("balancer.py")), *map(str, ports)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as balancer:
-        assert balancer.stdout
-        yield int(balancer.stdout.readline())
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        yield int(running.stdout.readline())
 
 
 @contextmanager
