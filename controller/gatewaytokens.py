@@ -6,6 +6,7 @@ been seen is to be revoked, and the sessions it could have sealed ended.
 
 from collections.abc import MutableMapping
 
+import trio
 from sqlalchemy import delete, insert
 
 from controller.audit import Audit
@@ -52,7 +53,7 @@ class GatewayTokens:
         """Let the gateways of a name in no more; their streams end. Raises UnknownToken and StoreFailure."""
         async with self._desk.changing:
             scope = OF_ONE + name
-            held = [hashed for hashed, each in self._scopes.items() if each == scope]
+            held = self._hashes(scope)
             if not held:
                 raise UnknownToken(name)
             gone = delete(schema.tokens).where(schema.tokens.c.name == scope)
@@ -63,6 +64,12 @@ class GatewayTokens:
         self._changed.beat()
 
     async def revoked(self, scope: str) -> None:
-        """Wait until there is no token of this scope any more."""
-        while not scope.startswith(OF_ONE) or scope in self._scopes.values():
+        """Wait until the token that this scope has now is no more, though another of its name may be there by then."""
+        if not scope.startswith(OF_ONE):
+            await trio.sleep_forever()
+        held = self._hashes(scope)
+        while any(hashed in self._scopes for hashed in held):
             await self._changed.wait()
+
+    def _hashes(self, scope: str) -> list[str]:
+        return [hashed for hashed, each in self._scopes.items() if each == scope]

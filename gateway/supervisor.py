@@ -67,7 +67,7 @@ class Supervisor:
         self._plan = plan
         self._source = source
         self._leaves = leaves
-        self._routes = Routes()
+        self._routes = self._saved = Routes()
         self._rejected: dict[str, str] = {}
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._have_routes = trio.Event()
@@ -107,8 +107,7 @@ class Supervisor:
                 for index in range(self._plan.workers):
                     keeping.start_soon(self._keep_worker, index)
             nursery.cancel_scope.cancel()
-        if self._changed.is_set():
-            lastgood.save(self._plan.keep, self._routes)
+        self._save_now()
 
     def drain(self) -> None:
         """Say that this replica goes, and stop accepting once those who look have had time to hear it; `run` returns
@@ -276,7 +275,14 @@ class Supervisor:
             await self._changed.wait()
             self._changed = trio.Event()
             await trio.sleep(SAVE_PAUSE)
-            await trio.to_thread.run_sync(lastgood.save, self._plan.keep, self._routes)
+            await trio.to_thread.run_sync(self._save_now)
+
+    def _save_now(self) -> None:
+        """Keep the table on disk, unless it is there or nobody has told one."""
+        routes = self._routes
+        if routes is not self._saved and routes.version.epoch != NOTHING_TOLD.epoch:
+            lastgood.save(self._plan.keep, routes)
+            self._saved = routes
 
     # ---- certificates
 

@@ -1,13 +1,21 @@
 """Gateways as the controller knows them: names, tokens that speak for them, and how far behind they are."""
 
+from collections.abc import Iterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
+from controller.audit import Audit
+from controller.desk import Desk
 from controller.feed import REMEMBERED_DELTAS, Feed
 from controller.gateways import Lag, NameInUse, NotLive, Standing, Who, check_name, is_gateways, may_speak_for
+from controller.gatewaytokens import GatewayTokens
+from controller.identity import By
 from controller.pulse import Pulse
+from controller.store.store import Store
 from router.model import Protocol, Route, TcpAddress
 from router.snapshot import Version
 
@@ -137,3 +145,40 @@ def test_word_of_a_gateway_that_is_not_live_is_refused(feed: Feed) -> None:
         feed.stand("one", Standing())
     with pytest.raises(NotLive):
         feed.acknowledge("one", Version("e", 1), [])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "controller.sqlite") as store:
+        yield store
+
+
+async def test_a_token_in_whose_place_another_came_is_revoked(store: Store) -> None:
+    """Whoever follows by it must not go on because its name has a token again when that is looked at."""
+    scopes: dict[str, str] = {}
+    desk, changed = Desk(store), Pulse()
+    tokens = GatewayTokens(desk, Audit(desk), scopes, changed)
+    await tokens.create("berlin", By("admin"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tokens.revoked, "gateway:berlin")
+        await trio.testing.wait_all_tasks_blocked()
+        changed.beat()
+        await trio.testing.wait_all_tasks_blocked()
+        assert nursery.child_tasks
+        (hashed,) = scopes
+        scopes |= {"another": scopes.pop(hashed)}
+        changed.beat()
+        await trio.testing.wait_all_tasks_blocked()
+        ended = not nursery.child_tasks
+        nursery.cancel_scope.cancel()
+    assert ended
+
+
+async def test_what_speaks_for_every_name_is_never_revoked(store: Store) -> None:
+    desk = Desk(store)
+    tokens = GatewayTokens(desk, Audit(desk), {}, Pulse())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tokens.revoked, "gateway")
+        await trio.testing.wait_all_tasks_blocked()
+        assert nursery.child_tasks
+        nursery.cancel_scope.cancel()
