@@ -92,7 +92,7 @@ def read_token(path: Path) -> str:
         raise TurnedAway(f"cannot read the token at {path}: {error.strerror}; check path and owner") from error
     if mode & 0o007:
         raise TurnedAway(f"the token at {path} is open to others (mode {mode:04o}); run: chmod 600 {path}")
-    if len(text) > LONGEST_TOKEN or not text.isascii() or len(text.split()) != 1:
+    if not 0 < len(text) <= LONGEST_TOKEN or not all(0x21 <= byte <= 0x7E for byte in text):  # h11 would show it
         raise TurnedAway(f"what {path} holds is no token; expected one line of podgate gateways token create NAME")
     return text.decode("ascii")
 

@@ -3,6 +3,7 @@
 What they run is imported when they do: every other command would pay half a second for it.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,11 @@ Health = Annotated[
 DrainNotice = Annotated[
     float,
     typer.Option(
-        "--drain-notice", min=0, help="Seconds in which /ready says no and connections are still taken, before --drain."
+        "--drain-notice",
+        min=0,
+        max=86400,
+        callback=lambda seconds: _number(seconds),
+        help="Seconds in which /ready says no and connections are still taken, before --drain.",
     ),
 ]
 ControllerUrl = Annotated[
@@ -182,3 +187,9 @@ def _networks(words: list[str] | None) -> list[str]:
         return [str(Balancers.parse(",".join(words)))] if words else []
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _number(seconds: float) -> float:
+    if math.isnan(seconds):  # neither too little nor too much
+        raise typer.BadParameter("expected seconds, such as 5")
+    return seconds

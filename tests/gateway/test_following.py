@@ -30,7 +30,9 @@ def test_a_token_that_is_open_to_others_is_refused(token: Path, mode: int) -> No
         read_token(token)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "two words", "pgt_ä", "x" * (LONGEST_TOKEN + 1), "one\ntwo"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "two words", "pgt_ä", "x" * (LONGEST_TOKEN + 1), "one\ntwo", "pgt_\0x", "pgt_\x7f"]
+)
 def test_what_is_no_token_is_refused_without_being_shown(token: Path, text: str) -> None:
     token.write_text(text)
     with pytest.raises(TurnedAway, match="is no token") as refused:

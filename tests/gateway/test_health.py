@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
+from typer.testing import CliRunner
 
 from certs.leaf import Leaf
 from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
 from gateway.supervisor import Supervisor
+from podgate.cli import app
 from router.snapshot import Version
 from tests.gateway.process import echo_once
 from tests.gateway.supervising import HOST, Told, route, snapshot, supervising
@@ -165,3 +167,11 @@ def test_a_request_is_answered_by_its_first_line(request_head: bytes, status: in
     told = answer(request_head, lambda: "")
     assert told.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nConnection: close\r\n" in told
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway"])
+@pytest.mark.parametrize("notice", ["nan", "inf", "-1", "86401"])
+def test_a_notice_that_is_no_number_of_seconds_is_wrong_usage(command: str, notice: str) -> None:
+    result = CliRunner().invoke(app, [command, "--drain-notice", notice], env={"COLUMNS": "300", "TERM": "dumb"})
+    assert result.exit_code == 2
+    assert "--drain-notice" in result.output

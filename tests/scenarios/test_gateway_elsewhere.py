@@ -18,8 +18,8 @@ from tests.scenarios.api import create, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import into
 from tests.scenarios.people import Curl, add, make_token
+from tests.scenarios.replicas import balancer
 from tests.scenarios.test_postgres_matrix import is_cancelled
-from tests.scenarios.test_postgres_replicas import balancer
 
 pytestmark = needs_resolver
 

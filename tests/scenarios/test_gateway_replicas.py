@@ -4,14 +4,10 @@ One is drained: it says so first, connections go on being taken until HAProxy ha
 """
 
 import json
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from tests.scenarios.api import create, delete, in_force, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import Curl, add, make_token
+from tests.scenarios.replicas import controller
 from tests.scenarios.test_postgres_matrix import is_cancelled
 
 pytestmark = needs_haproxy
@@ -45,23 +42,6 @@ class Site:
         """What `podgate gateways` tells of each, by its name."""
         found = json.loads(self.podgate.run("gateways", "--json"))["gateways"]
         return {gateway["replica"]: gateway for gateway in found}
-
-
-@contextmanager
-def controller(port: int) -> Iterator[Podgate]:
-    podgate = Podgate(Path(tempfile.mkdtemp(prefix="pg-")))
-    podgate.port = port
-    command = [sys.executable, "-m", "podgate", "controller", "--home", str(podgate.home)]
-    with (podgate.home / "serve.log").open("ab") as log:
-        podgate.serve = subprocess.Popen(
-            [*command, "--listen", f"127.0.0.1:{podgate.port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        yield podgate
-    finally:
-        podgate.serve.terminate()
-        podgate.serve.wait(PATIENCE)
-        shutil.rmtree(podgate.home)
 
 
 def gateway(podgate: Podgate, number: int, port: int, health: int, peers: list[int]) -> GatewayProcess:
