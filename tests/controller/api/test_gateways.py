@@ -115,6 +115,8 @@ async def test_a_revoked_token_ends_its_stream_and_opens_nothing(api: Api) -> No
         assert [gateway["replica"] for gateway in await gateways(api)] == ["paris"]
     async with api.caller(token) as berlin:
         assert (await berlin.get(STREAM.format("berlin", "a"))).status_code == 401
+        for path in ("ack", "standing", "audit", "certificate"):
+            assert (await berlin.post(f"/v1/routes/{path}", json={"replica": "berlin"})).status_code == 401
     assert (await api.admin.delete("/v1/gateway-tokens/berlin")).status_code == 404
     assert (await api.admin.get("/v1/gateway-tokens")).json() == {"names": ["paris"]}
 
