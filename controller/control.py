@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import trio
 
 from controller.feed import Feed
+from controller.gatewaytokens import GatewayTokens
 from controller.keeping import Keeping
 from controller.model import Phase, Pod
 from controller.people import People
@@ -29,6 +30,7 @@ class Control:
     templates: Mapping[str, Template]
     changed: Pulse  # a pod, a route or a gateway changed, or the controller is about to end
     scopes: Mapping[str, str] = field(repr=False)
+    gateway_tokens: GatewayTokens = field(repr=False)
     started_at: float
     ending: trio.Event = field(default_factory=trio.Event)
 

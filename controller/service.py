@@ -17,6 +17,7 @@ from controller.console.app import create_console
 from controller.control import Control
 from controller.desk import Desk
 from controller.feed import Feed
+from controller.gatewaytokens import GatewayTokens
 from controller.home import ensure_tokens, locked, prepare_home
 from controller.keeping import Keeping
 from controller.people import People
@@ -45,16 +46,18 @@ async def run_controller(
     with locked(settings.home), Store(settings.store) as store:
         changed, desk = Pulse(), Desk(store)
         pods, feed, runtime = Pods(desk, changed), Feed(changed), make_runtime()
+        people, scopes = People(desk, pods, feed, settings), ensure_tokens(settings.home, store)
         control = Control(
             settings=settings,
             pods=pods,
-            people=People(desk, pods, feed, settings),
+            people=people,
             feed=feed,
             keeping=Keeping(pods, feed, runtime, templates, changed),
             runtime=runtime,
             templates=templates,
             changed=changed,
-            scopes=ensure_tokens(settings.home, store),
+            scopes=scopes,
+            gateway_tokens=GatewayTokens(desk, people.audit, scopes, changed),
             started_at=time.time(),
         )
         await control.pods.load()
