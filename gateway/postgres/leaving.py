@@ -12,6 +12,7 @@ import logging
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 from gateway.cancelling import Session
 from gateway.errors import Refusal
@@ -40,16 +41,13 @@ _CHUNK = 64 * 1024
 
 def leave(services: Services, link: Link, session: Session | None, role: str, held: ExitStack) -> None:
     """See a session out whose link has ended; `held` is what is given back then. For `Link.ended`."""
-    if session is None or link.upstream_ended or services.loop.is_stopping or len(services.leaving) >= MOST_LEAVING:
+    if session is None or len(services.leaving) >= MOST_LEAVING:
         return held.close()
-    upstream = outlast(services.loop, link)
-    if upstream is None:
-        return held.close()
-    return services.loop.spawn(_see_out(services, link.route, upstream, session, role, held))
+    return outlast(services.loop, link, held, partial(_see_out, services, link.route, session, role))
 
 
 async def _see_out(
-    services: Services, route: Route, upstream: socket.socket, session: Session, role: str, held: ExitStack
+    services: Services, route: Route, session: Session, role: str, upstream: socket.socket, held: ExitStack
 ) -> None:
     services.leaving.add(session)
     try:

@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.ways import Way, way_in
+from gateway.ways import Way, route_now, way_in
 from router.access import AccessLevel, Principal
 from router.database import NO_DATABASE, Database, Login
 from router.model import Protocol, Route, RouteState
+from router.table import RouteTable
 
 HOST, POD = "graph.pods.test", "graph-1"
 NONE, READ, WRITE, MANAGE, OWNER = AccessLevel
@@ -59,3 +60,11 @@ def test_each_combination(
 ) -> None:
     found = outcome(access, held, ALICE if is_known else None, state, has=has, can_log_in=can_log_in)
     assert found == expected(access, held, state, is_known=is_known, has=has, can_log_in=can_log_in)
+
+
+def test_a_route_that_is_gone_or_speaks_something_else_by_now_is_refused() -> None:
+    found = Route(HOST, Protocol.BOLT, (), NONE, pod=POD)
+    assert route_now(RouteTable([found]), HOST, Protocol.BOLT) is found
+    for routes in (RouteTable(), RouteTable([Route(HOST, Protocol.HTTP, (), NONE, pod=POD)])):
+        with pytest.raises(Refusal, match=r"there is no pod behind .* any more"):
+            route_now(routes, HOST, Protocol.BOLT)
