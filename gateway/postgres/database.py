@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from gateway.dialogue import Dialogue
-from gateway.dialogue import NotTaken as NotTaken
-from gateway.dialogue import Said as Said
+from gateway.dialogue import Dialogue, NotTaken, Said
 from gateway.errors import Reason, Refusal
 from gateway.postgres.client import read_message
 from gateway.postgres.scram import Denied, ScramClient

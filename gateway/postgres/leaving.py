@@ -15,10 +15,11 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.cancelling import Session
+from gateway.dialogue import NotTaken, Said
 from gateway.errors import Refusal
 from gateway.link import Link
 from gateway.placing import outlast
-from gateway.postgres.database import NotTaken, Said, Server, log_in, settle
+from gateway.postgres.database import Server, log_in, settle
 from gateway.services import Services
 from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, readable, time_limit

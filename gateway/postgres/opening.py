@@ -16,12 +16,13 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.cancelling import Session
+from gateway.dialogue import NotTaken, Said
 from gateway.errors import Answered
 from gateway.link import Link
 from gateway.openssl import handle_of
 from gateway.placing import take_place
 from gateway.postgres.client import misunderstood, read_startup
-from gateway.postgres.database import NotTaken, Said, Server, log_in, pass_login, settle, understood
+from gateway.postgres.database import Server, log_in, pass_login, settle, understood
 from gateway.postgres.identifying import Identified, Identifying, by_certificate
 from gateway.postgres.judging import judge, session_parameters
 from gateway.postgres.leaving import leave
