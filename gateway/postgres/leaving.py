@@ -25,7 +25,6 @@ from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, readable, time_limit
 from gateway.wire import pgmessage
 from gateway.wire.postgres import startup_message
-from gateway.wire.verdict import Malformed
 from router.access import AccessLevel
 from router.database import Login
 from router.model import Route
@@ -91,7 +90,7 @@ async def _terminate(services: Services, route: Route, session: Session, role: s
         try:
             with time_limit(ASKING):
                 return await _terminate_as(services, there, login, session.process_id, role)
-        except (NotTaken, Said, Refusal, Malformed, TooSlow) as error:
+        except (NotTaken, Said, Refusal, TooSlow) as error:
             log.warning("%s: a session whose client has left could not be ended: %s", session.host, error)
     return None
 

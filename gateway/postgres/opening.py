@@ -22,7 +22,7 @@ from gateway.link import Link
 from gateway.openssl import handle_of
 from gateway.placing import take_place
 from gateway.postgres.client import misunderstood, read_startup
-from gateway.postgres.database import Server, log_in, pass_login, settle, understood
+from gateway.postgres.database import Server, log_in, pass_login, settle
 from gateway.postgres.identifying import Identified, Identifying, by_certificate
 from gateway.postgres.judging import judge, session_parameters
 from gateway.postgres.leaving import leave
@@ -138,13 +138,13 @@ class DatabaseOpening:
         principal, last_word = (who.principal, who.last_word) if who is not None else (None, b"")
         for login in way.logins:
             parameters = session_parameters(startup.parameters, login, principal, route.database.name)
+            packet = startup_message(startup.version, parameters)
             dialled = await dial(route, self._services.options.connect_timeout)
             with closed_on_error(dialled.socket):
                 server = Server(dialled.socket, self._visit.host, startup.version[1])
                 try:
-                    with understood(server):
-                        told = await log_in(server, login, startup_message(startup.version, parameters))
-                        down = await settle(server, partial(self._rewrite, server, dialled))
+                    told = await log_in(server, login, packet)
+                    down = await settle(server, partial(self._rewrite, server, dialled))
                 except NotTaken as error:
                     failures.append(str(error))
                     dialled.socket.close()
@@ -161,8 +161,7 @@ class DatabaseOpening:
         with closed_on_error(dialled.socket):
             server = Server(dialled.socket, self._visit.host, startup.version[1])
             packet = startup_message(startup.version, startup.parameters)
-            with understood(server):
-                down = await pass_login(server, self._client, packet, partial(self._rewrite, server, dialled))
+            down = await pass_login(server, self._client, packet, partial(self._rewrite, server, dialled))
             return dialled, down
 
     def _rewrite(self, server: Server, dialled: Dialled, key: CancelKey) -> CancelKey:
