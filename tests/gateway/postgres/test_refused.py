@@ -21,10 +21,7 @@ from tests.gateway.postgres.clients import (
     refusal,
     start,
 )
-from tests.gateway.postgres.scripted import (
-    TOKEN,
-    token,
-)
+from tests.gateway.postgres.scripted import TOKEN, token
 from tests.gateway.running import Running
 from tests.gateway.talks import error_fields
 from tests.peers import Upstream
