@@ -9,7 +9,8 @@ from gateway.web.judging import is_from_allowed_network
 from gateway.web.visit import Visit
 from router.access import AccessLevel, Decision, Principal, decide, level_of, login_level
 from router.database import Login
-from router.model import Route, RouteState
+from router.model import Protocol, Route, RouteState
+from router.table import RouteTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class Way:
 
     logins: tuple[Login, ...]  # tried in this order; none: the client logs in by itself
     least: AccessLevel | None  # what its user must go on holding; None: nothing
+
+
+def route_now(routes: RouteTable, host: str, protocol: Protocol) -> Route:
+    """Give the route of a host as it is now: to tell who somebody is may have taken seconds. Raises Refusal."""
+    found = routes.find(host)
+    if found is None or found.protocol is not protocol:
+        raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {host} any more")
+    return found
 
 
 def check(host: str, route: Route, principal: Principal | None) -> None:
@@ -45,10 +54,10 @@ def way_in(host: str, route: Route, principal: Principal | None, *, can_log_in: 
         return Way((), None)
     if can_log_in and not route.database.logins:
         return Way((), route.access)
-    return by_login(host, route, principal)
+    return _by_login(host, route, principal)
 
 
-def by_login(host: str, route: Route, principal: Principal | None) -> Way:
+def _by_login(host: str, route: Route, principal: Principal | None) -> Way:
     """Give the way by a login of the database for the level that somebody holds. Raises Refusal."""
     held, logins = level_of(principal, route.pod, route.grants), route.database.logins
     level = login_level(held, logins)

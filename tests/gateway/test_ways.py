@@ -6,11 +6,12 @@ from itertools import product
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.ways import Way, is_open_to_all, way_in
+from gateway.ways import Way, is_open_to_all, route_now, way_in
 from gateway.web.visit import Visit
 from router.access import AccessLevel, Principal
 from router.database import NO_DATABASE, Database, Login
 from router.model import Protocol, Route, RouteState
+from router.table import RouteTable
 
 HOST, POD = "graph.pods.test", "graph-1"
 NONE, READ, WRITE, MANAGE, OWNER = AccessLevel
@@ -75,3 +76,11 @@ def test_open_to_all_is_what_anybody_may_reach(
     route = Route(HOST, Protocol.POSTGRES, (), access, state, pod=POD, grants=grants, ip_allow=networks)
     expected = access is NONE and state is RouteState.AVAILABLE and (not limited or address == "192.0.2.1")
     assert is_open_to_all(route, Visit(HOST, address)) is expected
+
+
+def test_a_route_that_is_gone_or_speaks_something_else_by_now_is_refused() -> None:
+    found = Route(HOST, Protocol.BOLT, (), NONE, pod=POD)
+    assert route_now(RouteTable([found]), HOST, Protocol.BOLT) is found
+    for routes in (RouteTable(), RouteTable([Route(HOST, Protocol.HTTP, (), NONE, pod=POD)])):
+        with pytest.raises(Refusal, match=r"there is no pod behind .* any more"):
+            route_now(routes, HOST, Protocol.BOLT)

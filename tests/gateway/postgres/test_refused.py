@@ -8,6 +8,7 @@ import trustme
 
 from gateway.failures import BURST, PENALTY, Failures
 from gateway.wire.pgmessage import Auth, message, password_message
+from gateway.wire.postgres import LARGEST_STARTUP, startup_message
 from router.access import AccessLevel
 from tests.gateway.postgres.clients import (
     HOST,
@@ -20,10 +21,7 @@ from tests.gateway.postgres.clients import (
     refusal,
     start,
 )
-from tests.gateway.postgres.scripted import (
-    TOKEN,
-    token,
-)
+from tests.gateway.postgres.scripted import TOKEN, token
 from tests.gateway.running import Running
 from tests.gateway.talks import error_fields
 from tests.peers import Upstream
@@ -95,6 +93,21 @@ def test_replication_is_for_owners(gateway: Running, server: Upstream, seen: See
     assert "asks for access level owner, and alice holds manage" in refusal(gateway, ca_file, replication="database")
     connect(gateway, ca_file, user="bob", password="pgt_of-bob", replication="database").close()
     assert seen[0].parameters["replication"] == "database"
+
+
+def test_a_client_that_leaves_no_room_for_its_name_beside_the_applications_is_told(
+    gateway: Running, server: Upstream, ca: trustme.CA
+) -> None:
+    closed(gateway, server)
+    room = LARGEST_STARTUP - len(startup_message((3, 0), {"user": "alice+password", "application_name": ""}))
+    client = client_of(gateway, ca)
+    start(client, user="alice+password", application_name="x" * room)
+    assert kind_asked(client) == Auth.CLEARTEXT
+    client.send(password_message(TOKEN))
+    fields = error_fields(client.receive_to_end()[0])
+    client.close()
+    assert (fields["C"], "your client cannot be understood" in fields["M"]) == ("08P01", True)
+    assert server.accepted == 0
 
 
 def test_an_address_that_shows_too_many_wrong_tokens_waits_for_each_answer_and_right_ones_do_not(
