@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from gateway.bolt.identifying import MOST_TEXTS
 from gateway.wire import bolt
 from gateway.wire.bolt import FAILURE, HELLO, LOGOFF, LOGON, SUCCESS, Proposal, message
 from gateway.wire.boltmanifest import MANIFEST
@@ -103,6 +104,21 @@ def test_a_web_token_does_not_either_if_it_is_for_the_gateway(
     client.peer.close()
     server.wait_until_idle()
     assert ours not in repr(graph.seen)
+
+
+def test_a_login_of_a_thousand_texts_is_refused(
+    gateway: Running, ca: trustme.CA, server: Upstream, graph: Graph
+) -> None:
+    """Each is looked at for a token, while everybody else waits."""
+    gateway.route(HOST, "bolt", server.address)
+    routing: dict[str, Value] = {str(number): "e30.e30." for number in range(MOST_TEXTS)}
+    client = client_of(gateway, ca)
+    client.greet(NEW)
+    code, text = said(client.log_in((5, 4), basic("reader", "r" * 9), routing=routing))
+    assert (code, "more than 64 texts" in text) == ("Neo.ClientError.Request.Invalid", True)
+    client.peer.close()
+    server.wait_until_idle()
+    assert graph.seen == []
 
 
 def test_what_a_client_says_after_its_login_is_its_own(
