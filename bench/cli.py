@@ -13,6 +13,7 @@ import typer
 from bench import record as records
 from bench import tables
 from bench.experiments import EXPERIMENTS
+from bench.load import openssl
 from bench.missing import Missing
 from bench.paper import kept
 from bench.paper.command import paper
@@ -101,6 +102,8 @@ app.command("paper", epilog=EXIT_CODES)(paper)
 def main() -> None:
     """Run the command line; a failure is one sentence on standard error, never a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    if sys.argv[1:2] == ["paper"]:
+        openssl.pin()  # its clients are in this process
     try:
         app(prog_name="podgate bench")
     except Failure as failure:

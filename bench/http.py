@@ -40,7 +40,7 @@ def _ask(turn: Round, case: str, connections: int) -> None:
     seconds = max(1, round(turn.seconds))  # wrk counts in whole ones
     before = turn.cpu()
     url = f"{scheme}://{HOST}:{turn.port}/"
-    result = wrk.wrk(turn.tools, url, connections, seconds, session_cookie(SESSION), varying=case == VARYING)
+    result = wrk.wrk(url, connections, seconds, session_cookie(SESSION), varying=case == VARYING)
     cpu = turn.cpu() - before
     turn.add(case, RATE, result["count"] / result["seconds"], connections, "connections")
     turn.add_latencies(case, result["quantiles"], connections, "connections")

@@ -34,7 +34,7 @@ def measure(turn: Round) -> None:
     mode = "plain" if turn.peer == DIRECT else "direct" if direct_tls else "starttls"
     for what, case in CASES.items():
         command = [sys.executable, "-P", "-m", "bench.load.postgres_client", str(turn.port), mode, what]
-        with Load([*command, str(turn.seconds)], openssl.environment(turn.tools)) as load:
+        with Load([*command, str(turn.seconds)], openssl.ENVIRONMENT) as load:
             result, cpu = turn.measure(load)
         turn.add_latencies(case, result["quantiles"])
         if turn.program:
@@ -50,7 +50,7 @@ def _pgbench(turn: Round, clients: int) -> None:
     seconds = max(1, round(turn.seconds))  # pgbench counts in whole ones
     command = [turn.extra, "-n", "-S", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), to]
     before = turn.cpu()
-    environment = {**os.environ, **openssl.environment(turn.tools), "PGPASSWORD": PASSWORD}
+    environment = {**os.environ, **openssl.ENVIRONMENT, "PGPASSWORD": PASSWORD}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     cpu = turn.cpu() - before
     count = re.search(r"actually processed: (\d+)", done.stdout)

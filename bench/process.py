@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.load import openssl
+
 STOPPING = 10.0  # seconds a program gets to end by itself
 BETWEEN = 0.05  # seconds between two questions whether it serves
 
@@ -106,7 +108,7 @@ def running(command: Sequence[str], log: Path, environment: Mapping[str, str] | 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env=openssl.unpinned() | dict(environment or {}),
             cwd=log.parent,
             start_new_session=True,
         )

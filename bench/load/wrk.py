@@ -25,16 +25,14 @@ def check() -> None:
         raise Missing(f"a resolver that knows {HOST}", "apt-get install libnss-myhostname") from None
 
 
-def wrk(
-    directory: Path, url: str, connections: int, seconds: int, cookie: str, *, varying: bool = False
-) -> dict[str, Any]:
+def wrk(url: str, connections: int, seconds: int, cookie: str, *, varying: bool = False) -> dict[str, Any]:
     """Ask for `url` over and over, or for another path each time; give count, seconds, failed and quantiles.
 
     Raises LoadFailed.
     """
     header = f"Cookie: {cookie}"
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-H", header, "-s", str(SCRIPT), url]
-    environment = {**os.environ, **openssl.environment(directory), "VARYING": "1" if varying else ""}
+    environment = {**os.environ, **openssl.ENVIRONMENT, "VARYING": "1" if varying else ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):

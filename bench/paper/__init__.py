@@ -9,6 +9,7 @@ graph      nodes by Bolt: the official Neo4j driver, and `boltbytes`, which only
 rows       Postgres rows: psycopg, and libpq alone
 arrivals   N connections at once and N a second, through Postgres and HTTP
 conduct    goes through the plan, keeps every finished round, and goes on where it was stopped
+added      what a backend adds, and the verdict beside the best peer
 kept       the file of all samples; `report` writes the page, bench.pictures.trips and .shares draw
 command    `podgate bench paper`
 """

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import machine
+from bench.load import openssl
 from bench.missing import Missing
 from bench.paper import backends, kept
 from bench.paper.backends import PROXIES, Asked, Tell, all_ways
@@ -115,7 +116,11 @@ def _begun(out: Path | None, plan: Plan, parts: tuple[str, ...]) -> tuple[Path, 
         if out:
             what = "is finished" if run.plan == plan else "was begun with other settings"
             raise Failure(f"the run in {directory} {what}; name another place: --out DIR")
-    return prepare(out, kept.NAME, SUFFIX), Paper(plan, parts, Record(machine=machine.describe()))
+    return prepare(out, kept.NAME, SUFFIX), Paper(plan, parts, Record(machine=_described()))
+
+
+def _described() -> dict[str, str]:
+    return machine.describe() | ({kept.TLS: openssl.AGREED} if openssl.is_pinned() else {})
 
 
 def _commit() -> str:

@@ -10,6 +10,7 @@ from bench.paper.plan import PARTS, Plan, rounds, works
 from bench.record import Record
 
 NAME = "paper.json"
+TLS = "tls"  # among the facts of the machine: all that the clients offer, where they were told
 
 
 @dataclass(slots=True)

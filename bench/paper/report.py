@@ -1,13 +1,12 @@
 """The page of a run: what each backend adds to a query, and how many arrivals were served in time."""
 
 from collections.abc import Sequence
-from math import sqrt
 
 from bench.connect import CASES, SUCCEEDED
 from bench.experiment import LATENCY_P50, LATENCY_P90, LATENCY_P99
+from bench.paper.added import LEVEL, LIMIT, MET, MISSED, Difference, added, compared
 from bench.paper.arrivals import WITHIN
-from bench.paper.backends import PROXIES
-from bench.paper.kept import Paper
+from bench.paper.kept import TLS, Paper
 from bench.paper.plan import ARRIVALS, CLIENTS, GRAPH, PARTS, ROWS, SHAPES, SPEECHES, WORDS, Plan
 from bench.paper.questions import AXES, INCLUDED, OPEN, question
 from bench.peers.all import DIRECT, LABELS, ORDER
@@ -15,9 +14,17 @@ from bench.peers.podgate import EARLY_DROP
 from bench.record import Metric, Question, Record
 from bench.samples import deviation, median, percentile
 from bench.tables import number
-from bench.targets import PODGATE
 
-FEWEST = 5  # runs, from which on two backends are compared
+TIMES = "median time | MAD | p90 | p99"
+LEGEND = (
+    "What a backend **adds**, here and in every table and picture, is the median of its differences to *direct* in the "
+    "same round, ± the standard error of that median; per cent are of direct's median. It is not the difference of two "
+    "median times: the machine is faster in some minutes than in others, which medians of all rounds take for a "
+    "difference of backends. The best peer is the one that adds least. *Podgate beyond that peer* is taken in the same "
+    f"way, of the differences between these two, and decides: **{MET}** is 0 or less; {MISSED} is more than {LIMIT} "
+    f"standard errors; **{LEVEL}** is what lies between. Medians of differences need not add up: where the two columns "
+    "before it say otherwise about who adds more, the answer is level, too."
+)
 TITLES = {GRAPH: "Nodes by Bolt", ROWS: "Postgres rows", ARRIVALS: "Many arrivals"}
 LIMITS = {
     GRAPH: "The official Neo4j driver makes a Python object of every node, and that is nearly all of its time: what "
@@ -62,14 +69,16 @@ def seconds(value: float) -> str:
     return f"{number(value)} s" if abs(value) >= 1 else f"{number(value * 1e3)} ms"
 
 
-def uncertainty(values: Sequence[float]) -> float:
-    """Give the standard error of a median: 1.2533 sigma / sqrt(n), and 1.4826 MAD estimates sigma."""
-    return 1.4826 * 1.2533 * deviation(values) / sqrt(len(values))
+def written(one: Difference) -> str:
+    """Write a difference with its sign and standard error."""
+    error = "" if one.error is None else f" ± {seconds(one.error)}"
+    return f"{'+' if one.middle > 0 else ''}{seconds(one.middle)}{error}"
 
 
 def _head(paper: Paper) -> str:
     record, plan = paper.record, paper.plan
-    facts = " · ".join(f"{key} {value}" for key, value in record.machine.items() if value)
+    facts = " · ".join(f"{key} {value}" for key, value in record.machine.items() if value and key != TLS)
+    agreed = f" ({record.machine[TLS]}, and nothing else is offered)" if TLS in record.machine else ""
     versions = ", ".join(f"{label(name)} {version}" for name, version in record.versions.items() if version)
     finished = (
         f"\n\n**Not finished: {paper.left()} rounds are left**; the same command goes on." if paper.left() else ""
@@ -79,8 +88,10 @@ def _head(paper: Paper) -> str:
         f"{facts}\n\n{versions}\n\nSettings: {plan.runs} runs of each query, {plan.arrival_runs} of each number of "
         f"arrivals, {plan.seconds:g} s of those at a rate. Each proxy has one core and one worker or thread, database "
         "and client share the other; a round asks every backend once, in an order that changes from round to round. "
-        "*Direct* is without a proxy and without TLS, all others with TLS 1.3. "
-        "*Open connection* is the query alone, as in the paper; *connect included* begins with the first packet."
+        f"*Direct* is without a proxy and without TLS, all others with TLS 1.3{agreed}. "
+        "*Open connection* is the query alone, as in the paper; *connect included* begins with the first packet. "
+        "*Median time*, MAD, p90 and p99 are of a backend's own times in all rounds; what it *adds* is defined below "
+        "the first table."
         f"{finished}\n\nRaw samples: [paper.json](paper.json). Rebuild this page: `podgate bench report DIR`."
     )
 
@@ -95,40 +106,23 @@ def _verdict(record: Record, plan: Plan) -> str:
     lines = [line for line in lines if line]
     if not lines:
         return ""
-    head = "| query | Podgate adds | the best peer adds | |\n|---|---|---|---|"
-    legend = (
-        "Medians of the differences to *direct* in the same round: the machine is faster in some minutes than in "
-        "others, which medians of all rounds take for a difference of backends. Met: Podgate is no slower than the "
-        "best peer in the median round. Level: it is, but by less than twice the standard error of that."
-    )
-    return "\n".join(["## What is added, beside the best peer\n", head, *lines, "", legend])
+    head = f"| query | Podgate adds | the best peer adds | Podgate beyond that peer | |\n{'|---' * 5}|"
+    return "\n".join(["## What is added, beside the best peer\n", head, *lines, "", LEGEND])
 
 
 def _compared(record: Record, asked: Question) -> str:
-    added = {name: median(found) for name in PROXIES if (found := _beyond(record, asked, name, DIRECT))}
-    others = {name: value for name, value in added.items() if name != PODGATE}
-    if PODGATE not in added or not others:
+    found = compared(record, asked)
+    if found is None:
         return ""
-    best = min(others, key=lambda name: others[name])
-    ours, theirs = added[PODGATE], others[best]
-    later = _beyond(record, asked, PODGATE, best)
-    if len(later) < FEWEST:
-        said = "too few runs"
-    elif median(later) <= 0:
-        said = "met"
-    else:
-        said = "level" if median(later) <= 2 * uncertainty(later) else "**missed**"
-    percent = median(record.values(asked, DIRECT)) / 100
+    ours, theirs = _share(record, asked, found.ours), _share(record, asked, found.theirs)
     return (
-        f"| {asked.title} | {seconds(ours)} ({ours / percent:+.1f} %) "
-        f"| {label(best)} {seconds(theirs)} ({theirs / percent:+.1f} %) | {said} |"
+        f"| {asked.title} | {written(found.ours)} ({ours}) | {label(found.peer)} {written(found.theirs)} ({theirs}) "
+        f"| {written(found.apart)} | {found.verdict} |"
     )
 
 
-def _beyond(record: Record, asked: Question, name: str, other: str) -> list[float]:
-    """Give how much longer a backend took than another, round by round."""
-    both = zip(record.values(asked, name), record.values(asked, other), strict=False)  # one may have failed later
-    return [ours - theirs for ours, theirs in both]
+def _share(record: Record, asked: Question, one: Difference) -> str:
+    return f"{one.middle / median(record.values(asked, DIRECT)):+.1%}".replace("%", " %")
 
 
 def _queries(record: Record, plan: Plan, part: str) -> list[str]:
@@ -137,22 +131,20 @@ def _queries(record: Record, plan: Plan, part: str) -> list[str]:
         for how in (OPEN, INCLUDED):
             rows = [row for size in plan.sizes for row in _rows(record, question(part, client, how, size))]
             if rows:
-                head = f"| {AXES[part]} | backend | runs | median | MAD | p90 | p99 | over direct | |\n{'|---' * 9}|"
+                head = f"| {AXES[part]} | backend | runs | {TIMES} | adds | |\n{'|---' * 9}|"
                 parts.append("\n".join([f"### {WORDS[client].removeprefix('by ')}, {how}\n", head, *rows]))
     return parts
 
 
 def _rows(record: Record, asked: Question) -> list[str]:
-    direct, lines = record.values(asked, DIRECT), []
+    lines = []
     for name in in_order(record.peers([asked])):
         values = record.values(asked, name)
-        middle, added = median(values), ""
-        if direct and name != DIRECT:
-            over = middle - median(direct)
-            added = f"{'+' if over >= 0 else '-'}{seconds(abs(over))} | {over / median(direct) * 100:+.1f} %"
-        figures = (middle, deviation(values), percentile(values, 0.9), percentile(values, 0.99))
+        one = added(record, asked, name)
+        adds = f"{written(one)} | {_share(record, asked, one)}" if one else " | "
+        figures = (median(values), deviation(values), percentile(values, 0.9), percentile(values, 0.99))
         cells = " | ".join(map(seconds, figures))
-        lines.append(f"| {asked.at:,} | {label(name)} | {len(values)} | {cells} | {added or ' | '} |")
+        lines.append(f"| {asked.at:,} | {label(name)} | {len(values)} | {cells} | {adds} |")
     return lines
 
 

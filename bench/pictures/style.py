@@ -71,7 +71,8 @@ def in_order(peers: list[str]) -> list[str]:
 def finish(figure: Figure, title: str, subtitle: str, path: Path) -> str:
     """Put a headline on a figure, save it, and give its file name."""
     height = figure.get_size_inches()[1]
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.62 / height), h_pad=1.6, w_pad=1.6)
+    above = 0.62 + 0.16 * subtitle.count("\n")  # inches
+    figure.tight_layout(rect=(0, 0, 1, 1 - above / height), h_pad=1.6, w_pad=1.6)
     figure.text(0.012, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", va="top")
     figure.text(0.012, 1 - 0.40 / height, subtitle, fontsize=9, color="#52606d", va="top")
     figure.savefig(path)

@@ -6,17 +6,17 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from bench.paper.added import added
 from bench.paper.plan import CLIENTS, WORDS, Plan
 from bench.paper.questions import AXES, INCLUDED, OPEN, question
-from bench.paper.report import TITLES, in_order, label, seconds
-from bench.peers.all import DIRECT
+from bench.paper.report import TITLES, in_order, label, seconds, written
 from bench.pictures import style
 from bench.pictures.boxes import box_and_strip
 from bench.record import Question, Record
 from bench.samples import median, percentile
 
 FAR = 3.0  # heights of a box above it, from which on a sample is only counted: it would squeeze all others
-ROOM = 0.24  # of the range of the samples, above it for what is written there
+ROOM = 0.30  # of the range of the samples, above it for what is written there
 WIDEST = 11  # characters of a backend's name in a line
 
 
@@ -40,7 +40,11 @@ def _draw(record: Record, part: str, client: str, sizes: list[int], path: Path) 
     for row, how in zip(grid, (OPEN, INCLUDED), strict=True):
         for axes, size in zip(row, sizes, strict=True):
             _panel(axes, record, question(part, client, how, size), f"{size:,} {AXES[part]}, {how}")
-    subtitle = "Each dot is one run, in order; the box holds the middle half; the axis begins above zero"
+    subtitle = (
+        "Each dot is one run, in order; the box holds the middle half; the axis begins above zero.\n"
+        "Written above: the median time, and what is added to direct: the median of the differences in the same round, "
+        "± its standard error"
+    )
     named = style.finish(figure, f"{TITLES[part]}: round trip {WORDS[client]}", subtitle, path)
     plt.close(figure)
     return named
@@ -54,7 +58,6 @@ def _near(values: list[float]) -> list[float]:
 
 def _panel(axes: Axes, record: Record, asked: Question, title: str) -> None:
     names = in_order(record.peers([asked]))
-    direct = record.values(asked, DIRECT)
     near = {name: _near(record.values(asked, name)) for name in names}
     least, most = min(map(min, near.values())), max(map(max, near.values()))
     extent = max(most - least, least * 0.02)
@@ -63,11 +66,10 @@ def _panel(axes: Axes, record: Record, asked: Question, title: str) -> None:
         values = record.values(asked, name)
         box_and_strip(axes, place, near[name], style.colour(name), size=9)
         text = seconds(median(values))
-        if direct and name != DIRECT:
-            over = median(values) - median(direct)
-            text += f"\n{over / median(direct):+.1%}"
+        if one := added(record, asked, name):
+            text += "\n" + written(one).replace(" ± ", "\n± ")
         weight = "bold" if name == "podgate" else "normal"
-        axes.text(place, most + 0.22 * extent, text, ha="center", va="top", fontsize=8, fontweight=weight)
+        axes.text(place, most + 0.28 * extent, text, ha="center", va="top", fontsize=8, fontweight=weight)
         if above := len(values) - len(near[name]):
             axes.text(place, most + 0.03 * extent, f"{above} beyond", ha="center", va="bottom", fontsize=7)
     axes.set_xticks(range(len(names)), [textwrap.fill(label(name), WIDEST) for name in names])

@@ -3,23 +3,30 @@
 import signal
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.paper import backends, command, kept
+from bench.paper.added import LEVEL, MET, MISSED, Difference, added, compared
 from bench.paper.kept import Paper
 from bench.paper.limit import TooSlow, time_limit
 from bench.paper.plan import ARRIVALS, BYTES, DRIVER, GRAPH, PARTS, ROWS, Plan, driver_runs, rounds, works
 from bench.paper.questions import OPEN, question
 from bench.paper.report import in_order, report, seconds
 from bench.pictures import shares, trips
+from bench.record import Record
+from bench.samples import median
 from podgate.cli.failure import Failure
 from tests.bench.papers import PLAN, paper
 
+ASKED = question(GRAPH, BYTES, OPEN, 1_000)
 WIDE = {"COLUMNS": "300", "TERM": "dumb"}
 
 
@@ -88,9 +95,12 @@ def test_a_run_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 def test_the_page_tells_what_each_backend_adds() -> None:
     text = report(paper())
     assert "| 1,000 | direct | 6 | 1 s | 0.1 ms | 1 s | 1 s |  |  |" in text
-    assert "| 1,000 | Podgate | 6 | 1 s | 0.1 ms | 1 s | 1 s | +1 ms | +0.1 % |" in text
-    assert "| 20,000 | mine | 6 | 2.05 s | 0.1 ms | 2.05 s | 2.05 s | +50 ms | +2.5 % |" in text
-    assert "| bytes only, open connection, 1,000 nodes | 1 ms (+1.0 %) | HAProxy 2 ms (+2.0 %) | met |" in text
+    assert "| 1,000 | Podgate | 6 | 1 s | 0.1 ms | 1 s | 1 s | +1 ms ± 0 ms | +0.1 % |" in text
+    assert "| 20,000 | mine | 6 | 2.05 s | 0.1 ms | 2.05 s | 2.05 s | +50 ms ± 0 ms | +2.5 % |" in text
+    assert (
+        "| bytes only, open connection, 1,000 nodes | +1 ms ± 0 ms (+1.0 %) | HAProxy +2 ms ± 0 ms (+2.0 %) "
+        "| -1 ms ± 0 ms | met |"
+    ) in text
     assert "Not finished" not in text
     assert "- mine is bolt+s://db.example.org:7687" in text
 
@@ -108,14 +118,69 @@ def test_the_page_tells_what_each_backend_adds() -> None:
 )
 def test_podgate_is_judged_by_the_best_peer_round_by_round(podgate: float, own: float, runs: int, verdict: str) -> None:
     """How fast the machine is changes from round to round for all; Podgate varies by `own` beyond that."""
-    run, asked = Paper(PLAN, (GRAPH,)), question(GRAPH, BYTES, OPEN, 1_000)
+    run = Paper(PLAN, (GRAPH,))
     for name, middle in (("direct", 0.5), ("podgate", podgate), ("haproxy", 1.0), ("traefik", 3.0)):
         for number in range(runs):
             jitter = own * (number % 3 - 1) if name == "podgate" else 0.0
-            run.record.add(asked, name, middle + 0.4 * (number % 2) + jitter)
+            run.record.add(ASKED, name, middle + 0.4 * (number % 2) + jitter)
     (line,) = [line for line in report(run).splitlines() if line.startswith("| bytes only, open")]
-    assert " | HAProxy 500 ms (" in line
+    assert " | HAProxy +500 ms" in line
     assert line.endswith(f" | {verdict} |")
+
+
+def measured(**times: Sequence[float]) -> Record:
+    """Give a record of one question, with the times of each backend by round."""
+    record = Record()
+    for name, values in times.items():
+        for value in values:
+            record.add(ASKED, name, value)
+    return record
+
+
+def test_what_is_added_is_the_median_of_the_differences_and_not_the_difference_of_the_medians() -> None:
+    record = measured(direct=(1, 2, 9, 10, 11), podgate=(2, 3, 20, 11, 12), haproxy=(3, 4, 11, 12, 13))
+    assert median(record.values(ASKED, "podgate")) - median(record.values(ASKED, "direct")) == 2
+    assert added(record, ASKED, "podgate") == Difference(1.0, 0.0)
+    assert added(record, ASKED, "direct") is None
+    text = report(Paper(PLAN, (GRAPH,), record))
+    assert "| +1 s ± 0 ms (+11.1 %) | HAProxy +2 s ± 0 ms (+22.2 %) | -1 s ± 0 ms | met |" in text
+    assert "| 1,000 | Podgate | 5 | 11 s | 8 s | 20 s | 20 s | +1 s ± 0 ms | +11.1 % |" in text
+
+
+def test_the_standard_error_is_that_of_a_median() -> None:
+    record = measured(direct=[0.0] * 9, podgate=[1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert added(record, ASKED, "podgate") == Difference(5.0, 1.24)  # 1.2533 * 1.4826 * MAD of 2 / sqrt(9)
+    assert added(measured(direct=[0.0] * 4, podgate=[1.0] * 4), ASKED, "podgate") == Difference(1.0, None)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 30)] * 4), min_size=5, max_size=9))
+def test_no_verdict_contradicts_the_row_it_stands_in(rounds: list[tuple[int, int, int, int]]) -> None:
+    """Medians of differences need not add up, and a verdict must not stand beside figures that say otherwise."""
+    names = ("direct", "podgate", "haproxy", "traefik")
+    record = measured(**dict(zip(names, zip(*rounds, strict=True), strict=True)))
+    found = compared(record, ASKED)
+    assert found is not None
+    peers = {name: one.middle for name in ("haproxy", "traefik") if (one := added(record, ASKED, name))}
+    assert found.theirs.middle == peers[found.peer] == min(peers.values())
+    assert found.apart.error is not None
+    more, apart = found.ours.middle - found.theirs.middle, found.apart.middle
+    assert {
+        MET: more <= 0 and apart <= 0,
+        MISSED: more > 0 and apart > 2 * found.apart.error,
+        LEVEL: 0 < apart <= 2 * found.apart.error or (more > 0) != (apart > 0),
+    }[found.verdict]
+
+
+@pytest.mark.parametrize(
+    ("podgate", "haproxy", "apart"),
+    [((2, 4, 9, 9, 1), (3, 5, 10, 3, 2), -1.0), ((3, 5, 10, 3, 2), (2, 4, 9, 9, 1), 1.0)],
+)
+def test_where_the_medians_disagree_it_is_level(podgate: Sequence[int], haproxy: Sequence[int], apart: float) -> None:
+    found = compared(measured(direct=[0] * 5, podgate=podgate, haproxy=haproxy), ASKED)
+    assert found is not None
+    assert found.ours.middle - found.theirs.middle == -apart
+    assert found.apart == Difference(apart, 0.0)
+    assert found.verdict == LEVEL
 
 
 def test_the_page_tells_how_many_arrivals_were_served_in_time() -> None:
@@ -124,6 +189,15 @@ def test_the_page_tells_how_many_arrivals_were_served_in_time() -> None:
     assert f"| 500 | {row} | {row} | {row} | {row} |" in text
     assert "| at once | direct | Podgate | Podgate, early drop | HAProxy |" in text
     assert "| 10 | 2 / 500 / 1,500 |" in text
+
+
+def test_the_page_says_what_the_clients_offered_where_they_were_told() -> None:
+    run = paper()
+    assert "all others with TLS 1.3. " in report(run)
+    run.record.machine[kept.TLS] = "X25519"
+    text = report(run)
+    assert "all others with TLS 1.3 (X25519, and nothing else is offered). " in text
+    assert text.count("X25519") == 1
 
 
 def test_the_page_of_a_run_that_was_stopped_says_so() -> None:

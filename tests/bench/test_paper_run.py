@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.load import openssl
 from bench.load.postgres_server import programs
 from bench.missing import Missing
 from bench.paper import kept
@@ -35,6 +36,7 @@ def test_rows_are_asked_for_through_the_gateway_and_straight(tmp_path: Path) -> 
     found = kept.load(tmp_path)
     assert found.to_document() == json.loads(done.stdout)
     assert (found.left(), found.record.notes) == (0, [])
+    assert found.record.machine[kept.TLS] == openssl.AGREED
     for client in CLIENTS[ROWS]:
         for size in (10, 200):
             alone, whole = (question(ROWS, client, how, size) for how in (OPEN, INCLUDED))
