@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import Executable
-
 from controller.audit import Audit
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.identity import ApiToken, Entry, Person, UnknownPerson
+from controller.store.directory import Change
 from router.credentials import Issuer, User
 
 LEAST_STEP = 0.001  # seconds: what begins after something else is later than it, whatever the clock says
@@ -48,7 +47,7 @@ class Roll:
         """Give the time, but always a later one than `than`."""
         return max(self.now(), than + LEAST_STEP)
 
-    async def write(self, statements: Iterable[Executable], entries: Sequence[Entry] = ()) -> None:
+    async def write(self, statements: Iterable[Change], entries: Sequence[Entry] = ()) -> None:
         """Store a change; the caller holds `desk.changing`. Raises StoreFailure."""
         await self.desk.do(partial(self.desk.store.write, list(statements), entries))
 

@@ -1,0 +1,76 @@
+"""How replicas take turns at a shared store, and how each finds out what the others changed.
+
+One row, `state`, is locked by whoever changes anything that replicas keep in memory, from its look at what there is
+until what it decided is committed: there is one order of all changes, and `number` counts them. Each change leaves its
+subject in `changes`, so that a replica reads again only what others changed; one that was away for longer than these
+go back reads everything. The server ends a transaction whose replica falls asleep in it (controller.store.postgres).
+
+A change of what was seen of pods is the leader's alone: it carries the leader's term, which has to be the newest.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Row, delete, insert, select, text, update
+
+from controller.store.database import StoreFailure
+from controller.store.schema import changes, state
+
+PEOPLE = "people"  # the subject of what changes people; others are the keys of pods, which end in a `-` and letters
+MOST_CHANGES = 10_000  # kept
+CHANNEL = "podgate_changes"
+
+
+class NotLeader(StoreFailure):
+    """Somebody else leads by now; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("store: this controller does not lead any more; the leader does what is to be done")
+
+
+class State(NamedTuple):
+    """How far the store is."""
+
+    epoch: str
+    number: int
+    term: int
+    leader: str
+
+
+def read_state(connection: Connection, *, lock: bool = False) -> State:
+    """Read it; `lock`: and let nobody else change anything until this transaction ends."""
+    wanted = select(state.c.epoch, state.c.number, state.c.term, state.c.leader)
+    row: Row[tuple[str, int, int, str]] = connection.execute(wanted.with_for_update() if lock else wanted).one()
+    return State(*row)
+
+
+def check_term(now: State, term: int) -> None:
+    """See that the leader of `term` still leads. Raises NotLeader."""
+    if now.term != term:
+        raise NotLeader
+
+
+def count(connection: Connection, now: State, subject: str) -> int:
+    """Write down that `subject` changes in this transaction, and tell the others when it is committed."""
+    number = now.number + 1
+    connection.execute(update(state).values(number=number))
+    connection.execute(insert(changes).values(number=number, subject=subject))
+    if number % 100 == 0:
+        connection.execute(delete(changes).where(changes.c.number <= number - MOST_CHANGES))
+    connection.execute(text("SELECT pg_notify(:channel, :number)"), {"channel": CHANNEL, "number": str(number)})
+    return number
+
+
+def begin_term(connection: Connection, replica: str) -> int:
+    """Make a replica the leader; whoever was writes nothing of what it saw any more."""
+    term = read_state(connection, lock=True).term + 1
+    connection.execute(update(state).values(term=term, leader=replica))
+    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    return term
+
+
+def changed_since(connection: Connection, now: State, known: int) -> set[str] | None:
+    """Give the subjects of all changes after the one numbered `known`; None if that is not known any more."""
+    rows = connection.execute(select(changes.c.subject).where(changes.c.number > known)).all()
+    if len(rows) < now.number - known:
+        return None
+    return {row.subject for row in rows}
