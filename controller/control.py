@@ -1,6 +1,6 @@
 """Control: the parts of one running controller, as the API uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import trio
@@ -31,6 +31,7 @@ class Control:
     scopes: Mapping[str, str] = field(repr=False)
     started_at: float
     ending: trio.Event = field(default_factory=trio.Event)
+    leader: Callable[[], str] = lambda: ""  # which replica leads; empty: there are no replicas
 
     def routed(self, pod: Pod) -> bool:
         """Tell whether a pod is available and every live gateway, one at least, leads to it."""

@@ -38,9 +38,11 @@ def prepare_home(home: Path) -> None:
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Hold the home for this process alone; the lock goes with the process, however that ends."""
-    path = home / "controller.lock"
+def locked(home: Path, replica: str = "") -> Iterator[None]:
+    """Hold the home, or what a replica has in it, for this process alone; the lock goes with the process, however that
+    ends. Raises HomeProblem.
+    """
+    path = home / (f"controller-{replica}.lock" if replica else "controller.lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -50,7 +52,7 @@ def locked(home: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HomeProblem(
-                f"home: another controller already runs on {home}; stop it, or choose another home with --home"
+                f"home: another controller already runs on {path}; stop it, or choose another home with --home"
             ) from error
         yield
     finally:
@@ -70,7 +72,10 @@ def _token(path: Path) -> str:
             return _read(path)
         except FileNotFoundError:
             token = TOKEN_PREFIX + new_secret()  # by which gateways know it as ours, and keep it from pods
-            _write(path, token)
+            try:
+                _write(path, token)
+            except FileExistsError:  # a replica was faster
+                return _read(path)
             log.info("tokens: wrote %s", path.name)
             return token
     except OSError as error:

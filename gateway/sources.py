@@ -127,10 +127,13 @@ class ControllerFeed:
         self._token_path = token_path
         self._replica = replica
         self._workers = workers
+        self._runs: Version | None = None
 
     async def follow(self, documents: Documents) -> None:
         """Send what the controller streams; return when it ends. Raises OSError and httpx.HTTPError."""
         query = {"replica": self._replica, "workers": str(self._workers)}
+        if self._runs is not None:  # another replica of the controller is not to tell anything older
+            query |= {"epoch": self._runs.epoch, "version": str(self._runs.number)}
         stream = self._client.stream("GET", "/v1/routes/stream", params=query, headers=self._headers())
         async with stream as response:
             response.raise_for_status()
@@ -147,6 +150,7 @@ class ControllerFeed:
             "version": version.number,
             "rejected": [{"host": item.host, "reason": item.reason} for item in rejected],
         }
+        self._runs = version
         (await self._client.post("/v1/routes/ack", json=body, headers=self._headers())).raise_for_status()
 
     async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:

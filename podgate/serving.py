@@ -96,10 +96,10 @@ def gateway(place: Place, routes: Path | None, replica: Replica = ALONE) -> None
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
 
 
-def controller(place: Place) -> None:
+def controller(place: Place, replica: str = "") -> None:
     """Become the controller process. Raises Failure."""
     with _told():
-        command = _controller_command(_prepared(place))
+        command = [*_controller_command(_prepared(place)), *(["--replica", replica] if replica else [])]
         os.execv(command[0], command)
 
 

@@ -12,6 +12,7 @@ from controller.feed import NotLive, NotPublished
 from router.snapshot import Rejected, Version
 
 MOST_WORKERS = 4096
+LARGEST_VERSION = 2**53 - 1  # that every reader of JSON reads as it is
 
 
 class NdjsonStream(Response):
@@ -28,9 +29,15 @@ def routes_router(control: Control) -> APIRouter:
     async def follow_routes(
         replica: Annotated[str, Query(min_length=1, max_length=128)],
         workers: Annotated[int, Query(ge=1, le=MOST_WORKERS)] = 1,
+        epoch: Annotated[str, Query(max_length=64)] = "",
+        version: Annotated[int, Query(ge=0, le=LARGEST_VERSION)] = 0,
     ) -> Stream:
-        """Follow the routes: a snapshot, then deltas as they happen, and a ping every five seconds."""
-        return Stream(control.feed.follow(replica, workers), "application/x-ndjson", control.ending)
+        """Follow the routes: a snapshot, then deltas as they happen, and a ping every five seconds.
+
+        A gateway that says what it runs already is given nothing older by another replica of the controller.
+        """
+        pieces = control.feed.follow(replica, workers, Version(epoch, version))
+        return Stream(pieces, "application/x-ndjson", control.ending)
 
     @router.post("/ack", status_code=204)
     async def acknowledge_routes(given: Acknowledgement) -> None:

@@ -229,3 +229,16 @@ changes = Table(
     Column("number", NUMBER, primary_key=True, autoincrement=False),
     Column("subject", String, nullable=False),  # a pod's key, or `people`
 )
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("replica", String, primary_key=True),
+    Column("followed", String, primary_key=True),  # the controller's replica
+    Column("workers", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("epoch", String, nullable=False),
+    Column("number", NUMBER, nullable=False),
+    Column("rejected", JSON, nullable=False),
+    Column("told_at", Float, nullable=False),  # by the database's clock
+)

@@ -20,6 +20,7 @@ from controller.store import schema, turns
 from controller.store.directory import Change, Directory, Upsert, read_directory
 from controller.store.journal import Question, read_entries, trim_entries, write_entries
 from controller.store.postgres import open_server
+from controller.store.presence import Followed, read_followed, tell_followed
 from controller.store.sharing import Shared, read_shared, write_shared
 from controller.store.sqlite import open_file
 from controller.store.turns import PEOPLE, State
@@ -58,6 +59,7 @@ class Store:
         self._engine = self._database.engine
         self._turn: _Turn | None = None
         self._term = 0  # none is so low
+        self.last = 0  # the number of the last change made here, where replicas share it
 
     @property
     def shared(self) -> bool:
@@ -111,6 +113,21 @@ class Store:
         if turn is not None:
             turn.ended.close()
 
+    def tick(self) -> None:
+        """Count a change of nothing: what replicas publish beside the store gets a number by it."""
+        with self._change(""):
+            pass
+
+    def followed(self, but: str) -> tuple[list[Followed], str]:
+        """Give which gateways follow other replicas, and which replica leads."""
+        with self._database.transaction() as connection:
+            return read_followed(connection, but), turns.read_state(connection).leader
+
+    def tell_followed(self, by: str, told: Sequence[Followed]) -> None:
+        """Tell the other replicas which gateways follow this one."""
+        with self._database.transaction() as connection:
+            tell_followed(connection, by, told)
+
     def _begin(self) -> _Turn:
         with self._database.translated(), ExitStack() as ended:
             connection = ended.enter_context(self._engine.connect())  # whose end takes back what is not committed
@@ -128,8 +145,9 @@ class Store:
             if as_leader:
                 turns.check_term(turn.state, self._term)
             yield turn.connection
-            turns.count(turn.connection, turn.state, subject)
+            number = turns.count(turn.connection, turn.state, subject)
             turn.connection.commit()
+            self.last = number
 
     def _news(self, connection: Connection, now: State, known: int) -> News | None:
         if now.number == known:
@@ -138,7 +156,7 @@ class Store:
         if subjects is None:
             pods: dict[str, Pod | None] = {pod.key: pod for pod in _pods(connection)}
             return News(now, pods, read_directory(connection), everything=True)
-        pods = dict.fromkeys(subjects - {PEOPLE})
+        pods = dict.fromkeys(subjects - {PEOPLE, ""})
         pods |= {pod.key: pod for pod in (_pods(connection, pods.keys()) if pods else ())}
         return News(now, pods, read_directory(connection) if PEOPLE in subjects else None, everything=False)
 

@@ -71,6 +71,6 @@ def begin_term(connection: Connection, replica: str) -> int:
 def changed_since(connection: Connection, now: State, known: int) -> set[str] | None:
     """Give the subjects of all changes after the one numbered `known`; None if that is not known any more."""
     rows = connection.execute(select(changes.c.subject).where(changes.c.number > known)).all()
-    if len(rows) < now.number - known:
+    if now.number < known or len(rows) < now.number - known:
         return None
     return {row.subject for row in rows}

@@ -28,5 +28,16 @@ def upgrade() -> None:
         sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("subject", sa.String, nullable=False),
     )
+    op.create_table(
+        "gateways",
+        sa.Column("replica", sa.String, primary_key=True),
+        sa.Column("followed", sa.String, primary_key=True),
+        sa.Column("workers", sa.Integer, nullable=False),
+        sa.Column("since", sa.Float, nullable=False),
+        sa.Column("epoch", sa.String, nullable=False),
+        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("rejected", sa.JSON, nullable=False),
+        sa.Column("told_at", sa.Float, nullable=False),
+    )
     first = {"id": 1, "epoch": secrets.token_hex(8), "number": 1, "term": 0, "leader": ""}
     op.bulk_insert(state, [first])

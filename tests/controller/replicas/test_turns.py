@@ -1,0 +1,216 @@
+"""Two replicas at one PostgreSQL: they change things one after the other, each by what is, and only the leader tells
+what it sees.
+"""
+
+import re
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import URL
+
+from controller.identity import Entry, Person
+from controller.model import Event, Phase, Pod, Status, Want
+from controller.names import new_key
+from controller.store import postgres, turns
+from controller.store.database import StoreFailure
+from controller.store.directory import put_group, put_person, remove_person
+from controller.store.journal import Question
+from controller.store.store import NameTaken, News, Store
+from controller.store.turns import NotLeader
+from router.access import AccessLevel
+from tests.databases import PASSWORD, Server, server
+
+CREATED = Event(1.0, "created", "")
+
+
+def new_pod(name: str = "mydb") -> Pod:
+    return Pod(0, new_key(name), name, "db", AccessLevel.WRITE, 1.0)
+
+
+@pytest.fixture
+def stores(database: URL) -> Iterator[tuple[Store, Store]]:
+    with Store(database) as one, Store(database) as other:
+        yield one, other
+
+
+def news(found: News | None) -> News:
+    assert found is not None
+    return found
+
+
+def test_who_comes_second_decides_by_what_the_first_changed(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    known = one.state().number
+    assert one.begin(known) is None
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(other.begin, known)
+        created = one.create(new_pod(), CREATED)
+        learned = news(waiting.result(10))
+    assert dict(learned.pods) == {created.key: created}
+    assert (learned.directory, learned.everything) == (None, False)
+    other.change(replace(created, want=Want.OFF), Event(2.0, "stop", ""))
+    assert news(one.since(known + 1)).pods[created.key] == replace(created, want=Want.OFF)
+    assert one.since(known + 2) is None
+
+
+def test_a_turn_without_a_change_lets_others_go_on(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    known = one.state().number
+    one.begin(known)
+    one.end()
+    assert other.begin(known) is None
+    with pytest.raises(RuntimeError, match="decided otherwise"):
+        raise_in_turn(other)
+    assert one.begin(known) is None
+
+
+def raise_in_turn(store: Store) -> None:
+    try:
+        raise RuntimeError("decided otherwise")
+    finally:
+        store.end()
+
+
+def test_two_that_make_a_pod_of_one_name_make_one(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = [threads.submit(store.create, new_pod(), CREATED) for store in (one, other)]
+    assert sorted(type(each.exception()) for each in outcomes if each.exception()) == [NameTaken]
+    assert len(one.pods()) == 1
+    assert one.state() == other.state()
+
+
+def test_people_and_what_goes_with_them_are_news(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    known = one.state().number
+    one.write([put_group("lab"), *put_person(Person("alice", groups=frozenset({"lab"}), salt=b"s"))], [])
+    found = news(other.since(known)).directory
+    assert found is not None
+    assert [person.name for person in found.people] == ["alice"]
+    one.write(remove_person("alice"), [])
+    assert news(other.since(known + 1)).directory == found._replace(people=[])
+
+
+def test_a_pod_that_is_gone_is_news_too(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    one.lead("one")
+    pod = one.create(new_pod(), CREATED)
+    known = other.state().number
+    one.forget(pod)
+    assert dict(news(other.since(known)).pods) == {pod.key: None}
+
+
+def test_who_was_away_too_long_reads_everything(stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MOST_CHANGES", 10)
+    one, other = stores
+    known = other.state().number
+    pod = one.create(new_pod(), CREATED)
+    for _ in range(100):
+        one.tick()
+    found = news(other.since(known))
+    assert (found.everything, dict(found.pods)) == (True, {pod.key: pod})
+    assert news(other.since(known + 10**6)).everything, "a store that was put back from a copy is behind"
+
+
+def test_who_leads_no_more_writes_nothing_of_what_it_saw(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    assert other.lead("other") < one.lead("one")
+    pod = one.create(new_pod(), CREATED)
+    one.save_status(replace(pod, status=Status(Phase.STARTING)), [])
+    assert one.state().leader == "one"
+    other.lead("other")
+    before = one.state()
+    for write in (
+        lambda: one.save_status(replace(pod, status=Status(Phase.AVAILABLE)), [Event(2.0, "available", "")]),
+        lambda: one.forget(pod),
+        lambda: one.set_secrets(replace(pod, secrets={"owner": "x"}), as_leader=True),
+    ):
+        with pytest.raises(NotLeader):
+            write()
+    assert one.state() == before
+    assert one.pods() == [replace(pod, status=Status(Phase.STARTING))]
+    assert [event.kind for event in one.events(pod)] == ["created"]
+    one.change(replace(pod, want=Want.OFF), Event(3.0, "stop", ""))  # which any replica may
+    other.save_status(replace(pod, want=Want.OFF, status=Status(Phase.STOPPED)), [])
+    assert one.pods()[0].status.phase is Phase.STOPPED
+
+
+def test_who_falls_asleep_in_its_turn_has_lost_it(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "IDLE_LIMIT", 1)
+    with Store(database) as asleep, Store(database) as other:
+        known = asleep.state().number
+        asleep.begin(known)
+        assert other.begin(known) is None, "which waits until the server has ended the other's transaction"
+        created = other.create(new_pod(), CREATED)
+        with pytest.raises(StoreFailure, match="try again|tried again"):
+            asleep.create(new_pod("late"), CREATED)
+        assert asleep.pods() == [created]
+        asleep.create(new_pod("later"), CREATED)
+
+
+def test_a_turn_that_takes_too_long_is_told(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_LIMIT", 1)
+    with Store(database) as slow, Store(database) as other:
+        slow.begin(slow.state().number)
+        with pytest.raises(StoreFailure, match="held by another replica; try again"):
+            other.tick()
+        slow.create(new_pod(), CREATED)
+        other.tick()
+
+
+def test_what_changes_nothing_needs_no_turn(stores: tuple[Store, Store]) -> None:
+    one, other = stores
+    one.begin(one.state().number)
+    other.note([Entry(1.0, "alice", "connect")])
+    assert [entry.who for entry in other.entries(Question(10))] == ["alice"]
+    one.end()
+
+
+def test_a_server_that_is_away_is_told_and_used_again_when_it_is_back() -> None:
+    with server() as own, Store(own.database()) as store:
+        pod = store.create(new_pod(), CREATED)
+        own.stop()
+        for _ in range(2):
+            with pytest.raises(StoreFailure, match="does not answer") as caught:
+                store.create(new_pod("other"), CREATED)
+            assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+        own.start()
+        assert store.pods() == [pod]
+        store.create(new_pod("other"), CREATED)
+
+
+def test_a_server_that_restarts_within_a_turn_takes_nothing_of_it() -> None:
+    with server() as own, Store(own.database()) as store:
+        store.begin(store.state().number)
+        own.stop()
+        own.start()
+        with pytest.raises(StoreFailure):
+            store.create(new_pod(), CREATED)
+        assert store.pods() == []
+        store.create(new_pod(), CREATED)
+
+
+def test_what_is_wrong_with_the_way_there_is_told_without_the_password(postgres_server: Server) -> None:
+    right = postgres_server.database()
+    for wrong, reason in (
+        (right.set(password="wrong " + PASSWORD), "authentication failed"),
+        (right.set(database="nothing"), "does not exist"),
+        (right.set(port=1), "does not answer"),
+    ):
+        with pytest.raises(StoreFailure, match=reason) as caught:
+            Store(wrong)
+        assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    assert PASSWORD not in repr(right)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["postgresql://u:secret@h/d", "postgresql+psycopg://u:secret@h", "sqlite:///secret", "secret", "postgresql+psycopg://u:secret@h:x/d"],
+)  # fmt: skip
+def test_an_address_that_cannot_be(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape("expected postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE")) as caught:
+        postgres.parse_url(text)
+    assert "secret" not in str(caught.value)
