@@ -24,8 +24,10 @@ class Upsert(NamedTuple):
         """Give the statement as a database understands it: there is no standard for it."""
         keys = [column.name for column in self.table.primary_key]
         changed = {name: value for name, value in self.values.items() if name not in keys}
-        make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-        statement = make(self.table).values(self.values)
+        statement: postgresql.Insert | sqlite.Insert = sqlite.insert(self.table)
+        if dialect == "postgresql":
+            statement = postgresql.insert(self.table)
+        statement = statement.values(self.values)
         if not changed:
             return statement.on_conflict_do_nothing()
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)

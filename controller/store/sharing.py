@@ -42,7 +42,7 @@ def read_shared(connection: Connection, keys: Collection[str] | None = None) -> 
 
 def _of(table: Table, keys: Collection[str] | None) -> Select[tuple[Any, ...]]:
     wanted = select(table)
-    return wanted if keys is None else wanted.where(table.c.pod.in_(keys))
+    return wanted if keys is None else wanted.where(table.c.pod.in_(list(keys)))
 
 
 def write_shared(connection: Connection, pod: Pod) -> None:

@@ -18,7 +18,7 @@ from controller.identity import Entry
 from controller.model import Event, Phase, Pod, Status, Want
 from controller.store import schema, turns
 from controller.store.directory import Change, Directory, Upsert, read_directory
-from controller.store.journal import Question, read_entries, trim_entries, write_entries
+from controller.store.journal import Question, read_entries, storable, trim_entries, write_entries
 from controller.store.postgres import open_server
 from controller.store.presence import Followed, read_followed, tell_followed
 from controller.store.sharing import Shared, read_shared, write_shared
@@ -273,13 +273,13 @@ def _pods(connection: Connection, keys: Collection[str] | None = None) -> list[P
     """Read every pod, or those with these keys, oldest first."""
     shared = read_shared(connection, keys)
     wanted = select(schema.pods).order_by(schema.pods.c.number)
-    rows = connection.execute(wanted if keys is None else wanted.where(schema.pods.c.key.in_(keys))).mappings()
+    rows = connection.execute(wanted if keys is None else wanted.where(schema.pods.c.key.in_(list(keys)))).mappings()
     return [_pod(row, shared.get(row["key"], Shared())) for row in rows]
 
 
 def _remember(connection: Connection, number: int, events: Iterable[Event]) -> None:
     table = schema.events
-    rows = [{"pod": number, "at": event.at, "kind": event.kind, "message": event.message} for event in events]
+    rows = [{"pod": number, "at": event.at, "kind": event.kind, "message": storable(event.message)} for event in events]
     if not rows:
         return
     connection.execute(insert(table), rows)
@@ -294,7 +294,8 @@ def _wanted(pod: Pod) -> dict[str, Any]:
 def _seen(pod: Pod) -> dict[str, Any]:
     values = {name: getattr(pod.status, name) for name in Status.__slots__}
     return {
-        **values, "phase": str(pod.status.phase), "generation": pod.generation, "upstreams": dict(pod.upstreams)
+        **values, "phase": str(pod.status.phase), "message": storable(pod.status.message),
+        "generation": pod.generation, "upstreams": dict(pod.upstreams),
     }  # fmt: skip
 
 

@@ -148,6 +148,16 @@ def test_events_are_bounded_for_each_pod(place: Place) -> None:
         assert len(store.events(other)) == 1
 
 
+def test_a_message_with_what_no_text_may_have_is_kept_all_the_same(place: Place) -> None:
+    with opened(place) as store:
+        pod = store.create(new_pod(), CREATED)
+        store.save_status(replace(pod, status=Status(Phase.FAILED, "a\0b")), [Event(2.0, "failed", "a\0b")])
+        store.note([Entry(1.0, "alice", "GET /\0", detail="\0")])
+        assert store.pods()[0].status.message == "a\ufffdb"
+        assert store.events(pod)[-1].message == "a\ufffdb"
+        assert store.entries(Question(1))[0].what == "GET /\ufffd"
+
+
 def test_a_token_takes_the_place_of_the_one_before(place: Place) -> None:
     with opened(place) as store:
         store.set_token("admin", "admin", "hash 1")
