@@ -151,9 +151,7 @@ class Pods:
         pod = self._pods.get(key)
         return next(((pod, link) for link in pod.links if link.id == id_), None) if pod else None
 
-    def note(
-        self, key: str, status: Status, generation: int, upstreams: Mapping[str, str] | None = None
-    ) -> None:
+    def note(self, key: str, status: Status, generation: int, upstreams: Mapping[str, str] | None = None) -> None:
         """Know what is seen of a pod now; `save` stores it. Without `upstreams` it is where it was."""
         before = self._pods[key]
         upstreams = before.upstreams if upstreams is None else upstreams

@@ -54,4 +54,3 @@ class SharedFeed(Feed):
         with trio.move_on_after(REACH_LIMIT):
             while version.epoch == self._version.epoch and self._version.number < version.number:
                 await self._published.wait()
-

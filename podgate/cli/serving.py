@@ -111,9 +111,7 @@ def controller(
     domain: Domain = DEFAULT_DOMAIN,
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
-    replica: Annotated[
-        str, typer.Option(help="Which of several controllers over one database this is.")
-    ] = "",
+    replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
 ) -> None:
     """Run the controller alone: it launches pods and feeds gateways that follow it."""
     from podgate import serving

@@ -84,7 +84,9 @@ async def reach_later(feed: SharedFeed) -> None:
         feed.reach(number)
 
 
-@pytest.mark.parametrize(("ran", "waits"), [(Version("e", 12), True), (Version("other", 12), False), (NO_VERSION, False)])
+@pytest.mark.parametrize(
+    ("ran", "waits"), [(Version("e", 12), True), (Version("other", 12), False), (NO_VERSION, False)]
+)
 async def test_no_gateway_waits_for_ever(
     feed: SharedFeed, ran: Version, waits: bool, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -203,6 +203,8 @@ def test_what_is_wrong_with_the_way_there_is_told_without_the_password(postgres_
     ["postgresql://u:secret@h/d", "postgresql+psycopg://u:secret@h", "sqlite:///secret", "secret", "postgresql+psycopg://u:secret@h:x/d"],
 )  # fmt: skip
 def test_an_address_that_cannot_be(text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape("expected postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE")) as caught:
+    with pytest.raises(
+        ValueError, match=re.escape("expected postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE")
+    ) as caught:
         postgres.parse_url(text)
     assert "secret" not in str(caught.value)
