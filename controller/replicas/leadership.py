@@ -90,7 +90,7 @@ class Leadership:
             session = self._session
             if session is None:
                 break
-            with trio.move_on_after(BEAT):
+            with suppress(OSError, psycopg.Error), trio.move_on_after(BEAT):  # closed already: the next word tells
                 await trio.lowlevel.wait_readable(session.fileno())  # nothing is to come but its end
         self.leads = False
         leading.cancel()

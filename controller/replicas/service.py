@@ -1,13 +1,12 @@
 """One life of a replica of the controller: what all replicas do, and what the leader does beside it.
 
     store migrated → all known → following the others → API answering
-                                   └ whenever it leads: runtime watching → pods tended, passwords kept, what is over swept
+                                   └ whenever it leads: runtime watching → pods tended, passwords kept
 
 Replicas on one machine may share a home, as they have to for pods that are processes: each has a lock and sockets of
 its own there, and `api.sock`, where commands and gateways look, leads to that of the leader.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -113,5 +112,5 @@ def _point(link: Path, target: Path) -> None:
     """Let a link lead to the socket of this replica from now on."""
     draft = link.with_name(f".{target.name}.link")
     draft.unlink(missing_ok=True)
-    os.symlink(target.name, draft)
+    draft.symlink_to(target.name)
     draft.replace(link)

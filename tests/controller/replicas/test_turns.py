@@ -137,7 +137,7 @@ def test_who_falls_asleep_in_its_turn_has_lost_it(database: URL, monkeypatch: py
         asleep.begin(known)
         assert other.begin(known) is None, "which waits until the server has ended the other's transaction"
         created = other.create(new_pod(), CREATED)
-        with pytest.raises(StoreFailure, match="try again|tried again"):
+        with pytest.raises(StoreFailure, match=r"try again|tried again"):
             asleep.create(new_pod("late"), CREATED)
         assert asleep.pods() == [created]
         asleep.create(new_pod("later"), CREATED)
