@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import trio
 
@@ -32,7 +31,6 @@ from router.snapshot import (
 
 PING_EVERY = 5.0  # seconds
 REMEMBERED_DELTAS = 256
-_Thing = TypeVar("_Thing")
 
 
 class NotLive(Exception):
@@ -237,18 +235,17 @@ class Feed:
 
     def _publish(self, told: Told) -> None:
         self._version = self._version._replace(number=self._version.number + 1)
-        put, remove = _parted(told.routes)
-        records, gone = _parted(told.records)
+        put = [route for route in told.routes.values() if route is not None]
+        records = tuple(record for record in told.records.values() if record is not None)
+        remove, gone = _gone(told.routes), _gone(told.records)
         change = CredentialChange(records, gone) if records or gone else None
         self._deltas.append((self._version.number, _line(delta_document(self._version, put, remove, change))))
         self._published.beat()
         self._changed.beat()
 
 
-def _parted(told: Mapping[str, _Thing | None]) -> tuple[tuple[_Thing, ...], tuple[str, ...]]:
-    """Part what there is from the names of what goes."""
-    there = tuple(thing for thing in told.values() if thing is not None)
-    return there, tuple(name for name, thing in told.items() if thing is None)
+def _gone(told: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name, thing in told.items() if thing is None)
 
 
 def _has_passed(acknowledged: Version, version: Version) -> bool:

@@ -10,7 +10,7 @@ A change of what was seen of pods is the leader's alone: it carries the leader's
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from controller.store.database import StoreFailure
 from controller.store.schema import changes, state
@@ -39,8 +39,8 @@ class State(NamedTuple):
 def read_state(connection: Connection, *, lock: bool = False) -> State:
     """Read it; `lock`: and let nobody else change anything until this transaction ends."""
     wanted = select(state.c.epoch, state.c.number, state.c.term, state.c.leader)
-    row: Row[tuple[str, int, int, str]] = connection.execute(wanted.with_for_update() if lock else wanted).one()
-    return State(*row)
+    row = connection.execute(wanted.with_for_update() if lock else wanted).one()
+    return State(row.epoch, row.number, row.term, row.leader)
 
 
 def check_term(now: State, term: int) -> None:

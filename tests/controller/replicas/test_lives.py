@@ -181,6 +181,7 @@ def test_changes_of_one_pod_at_two_replicas_at_once_are_all_made(home: Path, dat
 def test_a_pod_is_routed_at_one_replica_by_the_gateways_of_another(home: Path, database: URL) -> None:
     with two(home, database) as (one, other), one.http.stream("GET", "/v1/routes/stream?replica=g") as stream:
         assert other.create("page", a_mark()).status_code == 201
+        version: dict[str, Any] = {}
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(other.http.get, f"/v1/pods/page/wait?until=routed&timeout={PATIENCE}")
             for line in stream.iter_lines():

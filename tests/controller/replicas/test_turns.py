@@ -4,7 +4,7 @@ what it sees.
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -70,7 +70,8 @@ def test_two_that_make_a_pod_of_one_name_make_one(stores: tuple[Store, Store]) -
     one, other = stores
     with ThreadPoolExecutor(2) as threads:
         outcomes = [threads.submit(store.create, new_pod(), CREATED) for store in (one, other)]
-    assert sorted(type(each.exception()) for each in outcomes if each.exception()) == [NameTaken]
+    errors = [error for each in outcomes if (error := each.exception()) is not None]
+    assert [type(error) for error in errors] == [NameTaken]
     assert len(one.pods()) == 1
     assert one.state() == other.state()
 
@@ -115,11 +116,12 @@ def test_who_leads_no_more_writes_nothing_of_what_it_saw(stores: tuple[Store, St
     assert one.state().leader == "one"
     other.lead("other")
     before = one.state()
-    for write in (
+    writes: list[Callable[[], object]] = [
         lambda: one.save_status(replace(pod, status=Status(Phase.AVAILABLE)), [Event(2.0, "available", "")]),
         lambda: one.forget(pod),
         lambda: one.set_secrets(replace(pod, secrets={"owner": "x"}), as_leader=True),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(NotLeader):
             write()
     assert one.state() == before
