@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from sqlalchemy import URL
 
 from controller.api.server import SocketProblem
 from controller.console.oidc.settings import oidc_of_environment
@@ -23,11 +22,10 @@ from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
 from controller.settings import Settings, SettingsProblem, read_oidc
 from controller.store.database import StoreFailure
-from controller.store.postgres import parse_url
+from controller.store.postgres import ADDRESS, address_of_environment
 from controller.templates import load_templates
 from router.hostname import InvalidName, normalise
 
-DATABASE_URL = "PODGATE_DATABASE_URL"  # not an argument: those everybody on the machine can read
 log = logging.getLogger("controller")
 
 
@@ -80,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--replica",
         type=_replica,
-        help=f"which of several controllers this is, that share the database of ${DATABASE_URL}",
+        help=f"which of several controllers this is, that share the database of ${ADDRESS}",
     )
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
@@ -91,19 +89,15 @@ def _settings(options: argparse.Namespace) -> Settings:
     ca = options.ca.absolute() if options.ca else home / "authority" / "ca.pem"
     public = options.domain, options.public_host, options.public_port
     oidc = read_oidc(home / "oidc.toml") or oidc_of_environment(os.environ)
-    database = _database(os.environ.get(DATABASE_URL, ""))
+    try:
+        database = address_of_environment(os.environ)
+    except ValueError as error:
+        raise SettingsProblem(f"store: {error}") from error
     if options.replica and database is None:
-        raise SettingsProblem(f"replica: replicas share a database; name it in ${DATABASE_URL}, or leave out --replica")
+        raise SettingsProblem(f"replica: replicas share a database; name it in ${ADDRESS}, or leave out --replica")
     replica = _own_name(options.replica) if database else ""
     console = options.console_host or ""
     return Settings(home, *public, ca, console, oidc=oidc, database=database, replica=replica)
-
-
-def _database(text: str) -> URL | None:
-    try:
-        return parse_url(text) if text else None
-    except ValueError as error:
-        raise SettingsProblem(f"store: ${DATABASE_URL} is not usable: {error}") from None
 
 
 def _own_name(given: str | None) -> str:

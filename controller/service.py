@@ -19,7 +19,7 @@ from controller.control import Control
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.home import ensure_tokens, locked, prepare_home
-from controller.keeping import Keeping
+from controller.keeping import Keeper, Keeping
 from controller.people import People
 from controller.pods import Pods
 from controller.publish import API_NAME, CONSOLE_NAME, api_route, console_route
@@ -55,7 +55,7 @@ async def run_controller(
 
 def make_control(
     settings: Settings, desk: Desk, feed: Feed, runtime: Runtime, templates: Mapping[str, Template], changed: Pulse,
-    leader: Callable[[], str] = lambda: "",
+    leader: Callable[[], str] = lambda: "", keeper: Keeper | None = None,
 ) -> Control:  # fmt: skip
     """Put the parts of a controller together; nothing is known yet. Raises HomeProblem and StoreFailure."""
     pods = Pods(desk, changed)
@@ -64,7 +64,7 @@ def make_control(
         pods=pods,
         people=People(desk, pods, feed, settings),
         feed=feed,
-        keeping=Keeping(pods, feed, runtime, templates, changed),
+        keeping=Keeping(pods, feed, runtime, templates, changed, keeper),
         runtime=runtime,
         templates=templates,
         changed=changed,

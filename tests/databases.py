@@ -16,6 +16,9 @@ from psycopg import pq, sql
 from sqlalchemy import URL
 
 from bench.load.postgres_server import programs
+from controller.store.postgres import connect
+from controller.store.store import Store
+from controller.store.turns import BEGIN_TERM, CHANNEL
 from tests.peers import free_port
 
 PASSWORD = "not a secret, but never to be seen"
@@ -53,6 +56,21 @@ class Server:
             assert time.monotonic() < deadline, "PostgreSQL takes no clients"
             time.sleep(0.02)  # libpq has nothing to wait on for this
 
+    def freeze(self) -> None:
+        """Stop all of it in the middle of whatever it does; its connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        main = self._process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in (main, *map(int, children)):  # first the one that makes the others
+            os.kill(process, number)
+
     def stop(self) -> None:
         """End it as its administrator does: sessions are told so, and cut off."""
         if self._process is not None:
@@ -83,6 +101,15 @@ class Server:
                 [str(programs() / program), *arguments], stdout=log, stderr=log, cwd="/", user=user, extra_groups=[]
                 if user else None, env={"PATH": os.defpath, "LC_ALL": "C"},
             )  # fmt: skip
+
+
+def lead(store: Store, replica: str) -> int:
+    """Let a store's replica lead, as who gets the lock does; give its term."""
+    with connect(store._engine.url) as session:
+        (term, _told) = session.execute(BEGIN_TERM.encode(), (replica, CHANNEL)).fetchone() or (None, "")
+    assert isinstance(term, int)
+    store.lead(term, replica)
+    return term
 
 
 @contextmanager

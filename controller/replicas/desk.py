@@ -3,24 +3,27 @@ anything until that is done. In between, replicas are told of changes by the dat
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 import psycopg
 import trio
 from sqlalchemy import URL
 
 from controller.desk import Desk
-from controller.replicas.leadership import connect
 from controller.store.database import StoreFailure
-from controller.store.postgres import failure_of, name_of
+from controller.store.postgres import connect, failure_of, name_of
 from controller.store.store import News, Store
 from controller.store.turns import CHANNEL
 
 LOOK_EVERY = 2.0  # seconds, should a word of the database be lost
+TURN_LIMIT = 10.0  # seconds that a change waits for those before it
+ANSWER_LIMIT = 30.0  # seconds that the store may take for anything
 TRY_AGAIN_AFTER = 1.0  # seconds after the database did not answer
 
+_Answer = TypeVar("_Answer")
 log = logging.getLogger("controller.replicas")
 
 
@@ -32,8 +35,31 @@ class SharedDesk(Desk):
         self.changing = _Turn(self)
         self.lock = trio.Lock()
         self.known = 0  # the number of the last change that memory has
+        self._working_since: float | None = None
         self.learn: Callable[[News], None] = lambda _news: None  # told what others changed
         self.reached: Callable[[int], None] = lambda _number: None  # told how far memory is
+
+    async def do(self, work: Callable[[], _Answer]) -> _Answer:
+        """Do work with the store. Raises StoreFailure and whatever `work` raises."""
+
+        def timed() -> _Answer:
+            self._working_since = time.monotonic()
+            try:
+                return work()
+            finally:
+                self._working_since = None
+
+        return await super().do(timed)
+
+    async def guard(self) -> None:
+        """Let work fail that takes too long, until cancelled: a server that is stopped keeps its connections open, and
+        says nothing.
+        """
+        while True:
+            await trio.sleep(ANSWER_LIMIT / 10)
+            since = self._working_since
+            if since is not None and time.monotonic() > since + ANSWER_LIMIT:
+                self.store.cut()
 
     async def begin_turn(self) -> None:
         """Learn what others changed, and let nobody change anything. Raises StoreFailure."""
@@ -68,7 +94,10 @@ class _Turn:
         self._desk = desk
 
     async def __aenter__(self) -> Self:
-        await self._desk.lock.acquire()
+        with trio.move_on_after(TURN_LIMIT) as waiting:
+            await self._desk.lock.acquire()
+        if waiting.cancelled_caught:
+            raise StoreFailure(f"store: {self._desk.store.name} is too slow for all that is to be changed; try again")
         try:
             await self._desk.begin_turn()
         except BaseException:

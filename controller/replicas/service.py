@@ -4,12 +4,11 @@
                                    └ whenever it leads: runtime watching → pods tended, passwords kept
 
 Replicas on one machine may share a home, as they have to for pods that are processes: each has a lock and sockets of
-its own there, and `api.sock`, where commands and gateways look, leads to that of the leader.
+its own there, and `api.sock`, where commands and gateways look, leads to one of them (`controller.replicas.pointing`).
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import trio
 from sqlalchemy import URL
@@ -22,7 +21,9 @@ from controller.reconcile import Reconciler
 from controller.replicas.desk import SharedDesk, keep_up
 from controller.replicas.feed import SharedFeed
 from controller.replicas.gateways import Gateways
-from controller.replicas.leadership import Leadership, LedRuntime
+from controller.replicas.leadership import Leadership, LedKeeper, LedRuntime
+from controller.replicas.pointing import keep_pointed, point
+from controller.rolekeeper import RoleKeeper
 from controller.runtimes import Observed, Runtime, Stage
 from controller.service import Ended, make_control, open_sockets, serve_all
 from controller.settings import Settings
@@ -45,9 +46,12 @@ async def run_replica(
         state = await desk.do(store.state)
         feed = SharedFeed(changed, Version(state.epoch, state.number))
         gateways = Gateways(desk, feed, changed, settings.replica)
-        leadership = Leadership(url, partial(_begin_term, desk, settings.replica))
+        leadership = Leadership(url, settings.replica, desk.lock, partial(store.lead, replica=settings.replica))
         runtime = LedRuntime(make_runtime, leadership.confirm)
-        control = make_control(settings, desk, feed, runtime, templates, changed, lambda: gateways.leader)
+        control = make_control(
+            settings, desk, feed, runtime, templates, changed,
+            lambda: gateways.leader, LedKeeper(RoleKeeper(), leadership.confirm),
+        )  # fmt: skip
         desk.known = state.number
         desk.learn, desk.reached = partial(_learn, control), feed.reach
         control.pods.stored = partial(_publish, control)
@@ -56,15 +60,14 @@ async def run_replica(
         sockets = open_sockets(settings)
         async with trio.open_nursery() as parts:
             parts.start_soon(keep_up, desk, url, gateways.listen, lambda: feed.pending)
+            parts.start_soon(desk.guard)
             parts.start_soon(gateways.run)
             parts.start_soon(leadership.run, partial(_lead, control, desk, runtime))
+            parts.start_soon(
+                keep_pointed, settings.home / "run" / "api.sock", settings.socket, lambda: leadership.leads
+            )
             await serve_all(control, sockets, ended)
             parts.cancel_scope.cancel()
-
-
-async def _begin_term(desk: SharedDesk, replica: str) -> int:
-    async with desk.lock:  # a turn of our own would be waited for in vain
-        return await desk.do(partial(desk.store.lead, replica))
 
 
 async def _lead(control: Control, desk: SharedDesk, runtime: LedRuntime) -> None:
@@ -72,7 +75,7 @@ async def _lead(control: Control, desk: SharedDesk, runtime: LedRuntime) -> None
     runtime.renew()
     await desk.catch_up()
     await control.keeping.complete()
-    _point(control.settings.home / "run" / "api.sock", control.settings.socket)
+    point(control.settings.home / "run" / "api.sock", control.settings.socket)
     reconciler = Reconciler(control.pods, runtime, None, control.templates, control.settings.domain)
     try:
         async with trio.open_nursery() as parts:
@@ -106,11 +109,3 @@ def _publish(control: Control, key: str) -> None:
         return
     seen = Observed(Stage.READY, pod.generation, 0.0, pod.upstreams)
     control.feed.put(key, routes_of(pod, seen, control.templates.get(pod.template), control.settings.domain))
-
-
-def _point(link: Path, target: Path) -> None:
-    """Let a link lead to the socket of this replica from now on."""
-    draft = link.with_name(f".{target.name}.link")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(target.name)
-    draft.replace(link)

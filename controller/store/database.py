@@ -36,6 +36,7 @@ class Database:
     name: str  # where it is, without a password
     failure: Callable[[DBAPIError], StoreFailure]
     shared: bool = False  # other replicas write to it too
+    cut: Callable[[], object] = lambda: None  # ends every wait for an answer, by ending the connections
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -58,8 +58,13 @@ class Store:
         self._database = open_file(place) if isinstance(place, Path) else open_server(place)
         self._engine = self._database.engine
         self._turn: _Turn | None = None
-        self._term = 0  # none is so low
+        self._term = 0, ""  # and the leader's name; none is so low
         self.last = 0  # the number of the last change made here, where replicas share it
+
+    @property
+    def name(self) -> str:
+        """Tell where it is, for people."""
+        return self._database.name
 
     @property
     def shared(self) -> bool:
@@ -77,16 +82,18 @@ class Store:
         self.end()
         self._engine.dispose()
 
+    def cut(self) -> None:
+        """Let the call that is being made fail, should it wait for an answer; from another thread."""
+        self._database.cut()
+
     def state(self) -> State:
         """Tell how far a shared store is."""
         with self._database.transaction() as connection:
             return turns.read_state(connection)
 
-    def lead(self, replica: str) -> int:
-        """Lead from now on, as `replica`; whoever did writes nothing any more that a leader writes."""
-        with self._database.transaction() as connection:
-            self._term = turns.begin_term(connection, replica)
-        return self._term
+    def lead(self, term: int, replica: str) -> None:
+        """Write as the leader of a term from now on; when another has begun, that is refused."""
+        self._term = term, replica
 
     def since(self, known: int) -> News | None:
         """Give what was changed after `known`, of one moment; None if nothing was."""
@@ -121,7 +128,7 @@ class Store:
     def followed(self, but: str) -> tuple[list[Followed], str]:
         """Give which gateways follow other replicas, and which replica leads."""
         with self._database.transaction() as connection:
-            return read_followed(connection, but), turns.read_state(connection).leader
+            return read_followed(connection, but), turns.read_leader(connection)
 
     def tell_followed(self, by: str, told: Sequence[Followed]) -> None:
         """Tell the other replicas which gateways follow this one."""
@@ -143,7 +150,7 @@ class Store:
         turn, self._turn = self._turn or self._begin(), None
         with self._database.translated(), turn.ended:
             if as_leader:
-                turns.check_term(turn.state, self._term)
+                turns.check_term(turn.state, *self._term)
             yield turn.connection
             number = turns.count(turn.connection, turn.state, subject)
             turn.connection.commit()

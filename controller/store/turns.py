@@ -5,7 +5,9 @@ until what it decided is committed: there is one order of all changes, and `numb
 subject in `changes`, so that a replica reads again only what others changed; one that was away for longer than these
 go back reads everything. The server ends a transaction whose replica falls asleep in it (controller.store.postgres).
 
-A change of what was seen of pods is the leader's alone: it carries the leader's term, which has to be the newest.
+A change of what was seen of pods is the leader's alone: it carries the leader's term, which has to be the newest. With
+the term goes the leader's name: a server that took over from one that was lost may not have heard of the last term, and
+count it again.
 """
 
 from typing import NamedTuple
@@ -18,6 +20,20 @@ from controller.store.schema import changes, state
 PEOPLE = "people"  # the subject of what changes people; others are the keys of pods, which end in a `-` and letters
 MOST_CHANGES = 10_000  # kept
 CHANNEL = "podgate_changes"
+LEADER_LOCK = 0x706F646C656164  # `podlead`: the advisory lock of who leads, of this database alone
+
+# What the session that has the lock is asked: to begin a term, and whether it is still the same.
+BEGIN_TERM = """
+WITH begun AS (UPDATE state SET term = term + 1, leader = %s RETURNING term) SELECT term, pg_notify(%s, '') FROM begun
+"""
+SAME_TERM = "SELECT 1 FROM state WHERE term = %s AND leader = %s"
+
+_LED = text("""
+SELECT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid = CAST(:high AS oid) AND objid = CAST(:low AS oid))
+""")
 
 
 class NotLeader(StoreFailure):
@@ -43,9 +59,16 @@ def read_state(connection: Connection, *, lock: bool = False) -> State:
     return State(row.epoch, row.number, row.term, row.leader)
 
 
-def check_term(now: State, term: int) -> None:
-    """See that the leader of `term` still leads. Raises NotLeader."""
-    if now.term != term:
+def read_leader(connection: Connection) -> str:
+    """Tell which replica leads at this moment; empty if none does."""
+    halves = {"high": LEADER_LOCK >> 32, "low": LEADER_LOCK & 0xFFFFFFFF}  # as pg_locks shows it
+    led = connection.execute(_LED, halves).scalar_one()
+    return read_state(connection).leader if led else ""
+
+
+def check_term(now: State, term: int, leader: str) -> None:
+    """See that it is still the term of this leader. Raises NotLeader."""
+    if (now.term, now.leader) != (term, leader):
         raise NotLeader
 
 
@@ -58,14 +81,6 @@ def count(connection: Connection, now: State, subject: str) -> int:
         connection.execute(delete(changes).where(changes.c.number <= number - MOST_CHANGES))
     connection.execute(text("SELECT pg_notify(:channel, :number)"), {"channel": CHANNEL, "number": str(number)})
     return number
-
-
-def begin_term(connection: Connection, replica: str) -> int:
-    """Make a replica the leader; whoever was writes nothing of what it saw any more."""
-    term = read_state(connection, lock=True).term + 1
-    connection.execute(update(state).values(term=term, leader=replica))
-    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-    return term
 
 
 def changed_since(connection: Connection, now: State, known: int) -> set[str] | None:

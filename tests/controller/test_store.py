@@ -27,6 +27,7 @@ from controller.store.journal import LONGEST_KEPT, Question
 from controller.store.store import MOST_EVENTS, NameTaken, Store
 from router.access import AccessLevel
 from router.model import WebRules, parse_network
+from tests.databases import lead
 
 CREATED = Event(1.0, "created", "")
 
@@ -65,7 +66,7 @@ def place(request: pytest.FixtureRequest, path: Path) -> Place:
 def opened(place: Place) -> Store:
     store = Store(place)
     if store.shared:
-        store.lead("a test")
+        lead(store, "a test")
     return store
 
 

@@ -2,8 +2,6 @@
 what it sees.
 """
 
-import re
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,7 +19,7 @@ from controller.store.journal import Question
 from controller.store.store import NameTaken, News, Store
 from controller.store.turns import NotLeader
 from router.access import AccessLevel
-from tests.databases import PASSWORD, Server, server
+from tests.databases import lead
 
 CREATED = Event(1.0, "created", "")
 
@@ -89,7 +87,7 @@ def test_people_and_what_goes_with_them_are_news(stores: tuple[Store, Store]) ->
 
 def test_a_pod_that_is_gone_is_news_too(stores: tuple[Store, Store]) -> None:
     one, other = stores
-    one.lead("one")
+    lead(one, "one")
     pod = one.create(new_pod(), CREATED)
     known = other.state().number
     one.forget(pod)
@@ -110,11 +108,11 @@ def test_who_was_away_too_long_reads_everything(stores: tuple[Store, Store], mon
 
 def test_who_leads_no_more_writes_nothing_of_what_it_saw(stores: tuple[Store, Store]) -> None:
     one, other = stores
-    assert other.lead("other") < one.lead("one")
+    assert lead(other, "other") < lead(one, "one")
     pod = one.create(new_pod(), CREATED)
     one.save_status(replace(pod, status=Status(Phase.STARTING)), [])
     assert one.state().leader == "one"
-    other.lead("other")
+    lead(other, "other")
     before = one.state()
     writes: list[Callable[[], object]] = [
         lambda: one.save_status(replace(pod, status=Status(Phase.AVAILABLE)), [Event(2.0, "available", "")]),
@@ -161,52 +159,3 @@ def test_what_changes_nothing_needs_no_turn(stores: tuple[Store, Store]) -> None
     other.note([Entry(1.0, "alice", "connect")])
     assert [entry.who for entry in other.entries(Question(10))] == ["alice"]
     one.end()
-
-
-def test_a_server_that_is_away_is_told_and_used_again_when_it_is_back() -> None:
-    with server() as own, Store(own.database()) as store:
-        pod = store.create(new_pod(), CREATED)
-        own.stop()
-        for _ in range(2):
-            with pytest.raises(StoreFailure, match="does not answer") as caught:
-                store.create(new_pod("other"), CREATED)
-            assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-        own.start()
-        assert store.pods() == [pod]
-        store.create(new_pod("other"), CREATED)
-
-
-def test_a_server_that_restarts_within_a_turn_takes_nothing_of_it() -> None:
-    with server() as own, Store(own.database()) as store:
-        store.begin(store.state().number)
-        own.stop()
-        own.start()
-        with pytest.raises(StoreFailure):
-            store.create(new_pod(), CREATED)
-        assert store.pods() == []
-        store.create(new_pod(), CREATED)
-
-
-def test_what_is_wrong_with_the_way_there_is_told_without_the_password(postgres_server: Server) -> None:
-    right = postgres_server.database()
-    for wrong, reason in (
-        (right.set(password="wrong " + PASSWORD), "authentication failed"),
-        (right.set(database="nothing"), "does not exist"),
-        (right.set(port=1), "does not answer"),
-    ):
-        with pytest.raises(StoreFailure, match=reason) as caught:
-            Store(wrong)
-        assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-    assert PASSWORD not in repr(right)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["postgresql://u:secret@h/d", "postgresql+psycopg://u:secret@h", "sqlite:///secret", "secret", "postgresql+psycopg://u:secret@h:x/d"],
-)  # fmt: skip
-def test_an_address_that_cannot_be(text: str) -> None:
-    with pytest.raises(
-        ValueError, match=re.escape("expected postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE")
-    ) as caught:
-        postgres.parse_url(text)
-    assert "secret" not in str(caught.value)
