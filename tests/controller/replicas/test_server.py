@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trio
 from sqlalchemy import URL
 
 from controller.model import Event, Pod
 from controller.names import new_key
+from controller.replicas import desk
+from controller.replicas.desk import SharedDesk
 from controller.store import postgres
 from controller.store.database import StoreFailure
 from controller.store.postgres import connect
@@ -103,20 +106,35 @@ def test_a_user_who_may_make_no_tables_is_told(postgres_server: Server) -> None:
         Store(url.set(username=guest))
 
 
-def test_a_server_that_stands_still_is_given_up() -> None:
-    with server() as own, Store(own.database()) as store, ThreadPoolExecutor(1) as thread:
-        pod = store.create(new_pod(), CREATED)
+async def test_a_server_that_stands_still_is_given_up(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "ANSWER_LIMIT", 0.3)
+    with server() as own, Store(own.database()) as store, trio.fail_after(60):
+        shared = SharedDesk(store)
+        nursery.start_soon(shared.guard)
+        pod = await shared.do(lambda: store.create(new_pod(), CREATED))
         own.freeze()
         try:
-            asked = thread.submit(store.begin, store.last)
-            with pytest.raises(TimeoutError):
-                asked.result(0.2)
-            store.cut()
             with pytest.raises(StoreFailure, match="does not answer"):
-                asked.result(20)
+                async with shared.changing:
+                    pass
         finally:
             own.thaw()
-        assert store.pods() == [pod]
+        monkeypatch.setattr(desk, "ANSWER_LIMIT", 30.0)
+        async with shared.changing:
+            assert await shared.do(store.pods) == [pod]
+    nursery.cancel_scope.cancel()
+
+
+async def test_changes_do_not_wait_for_each_other_for_ever(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "TURN_LIMIT", 0.1)
+    with Store(database) as store:
+        shared = SharedDesk(store)
+        async with shared.changing:
+            with pytest.raises(StoreFailure, match="too slow for all that is to be changed; try again"):
+                async with shared.changing:
+                    pass
+        async with shared.changing:
+            pass
 
 
 def test_an_address_may_name_several_servers_and_settings(database: URL) -> None:
