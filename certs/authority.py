@@ -26,6 +26,7 @@ from certs.peer import GATEWAY
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)
 PEER_LIFETIME = timedelta(days=1)  # kept in memory only, and made anew with each start
+ELSEWHERE_LIFETIME = timedelta(days=7)  # of what is signed for a gateway with a home of its own: it asks again in time
 CLOCK_SKEW = timedelta(hours=1)  # by how much a client's clock may be behind ours
 
 
@@ -94,6 +95,31 @@ class Authority:
         """Sign the certificate by which a client is `user` for some hours, and give it in PEM; of the request only the
         key is used. Raises InvalidRequest and CertificateProblem.
         """
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._sign(csr_pem, subject, name_of(user), usages, timedelta(hours=hours), now)
+
+    def sign_hosts(self, csr_pem: bytes, hosts: Sequence[str], now: datetime | None = None) -> bytes:
+        """The same for a gateway elsewhere that is to serve `hosts`, whose key stays with it."""
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+        return self._sign(csr_pem, _organisation("Podgate pod"), names, usages, ELSEWHERE_LIFETIME, now)
+
+    def sign_peer(self, csr_pem: bytes, now: datetime | None = None) -> bytes:
+        """The same for what a gateway elsewhere shows other replicas."""
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(GATEWAY)])
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        return self._sign(csr_pem, _organisation("Podgate gateway"), names, usages, ELSEWHERE_LIFETIME, now)
+
+    def _sign(
+        self,
+        csr_pem: bytes,
+        subject: x509.Name,
+        names: x509.SubjectAlternativeName,
+        usages: Sequence[x509.ObjectIdentifier],
+        lifetime: timedelta,
+        now: datetime | None,
+    ) -> bytes:
         request = read_request(csr_pem)
         now = now or datetime.now(UTC)
         if now >= self.not_after:
@@ -101,15 +127,15 @@ class Authority:
         return _pem(
             x509.CertificateBuilder()
             .issuer_name(self.certificate.subject)
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)]))
+            .subject_name(subject)
             .public_key(request.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - CLOCK_SKEW)
-            .not_valid_after(min(now + timedelta(hours=hours), self.not_after))
+            .not_valid_after(min(now + lifetime, self.not_after))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(name_of(user), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(names, critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )

@@ -16,6 +16,16 @@ from dataclasses import dataclass, field
 
 import trio
 
+from controller.gateways import (
+    NOBODY_SAID,
+    Gateway,
+    Lag,
+    NameInUse,
+    NotLive,
+    NotPublished,
+    Standing,
+    Who,
+)
 from controller.publish import difference
 from controller.pulse import Pulse
 from router.credentials import Credential, Issuer
@@ -31,25 +41,6 @@ from router.snapshot import (
 
 PING_EVERY = 5.0  # seconds
 REMEMBERED_DELTAS = 256
-
-
-class NotLive(Exception):
-    """An acknowledgement from a gateway that has no open stream."""
-
-
-class NotPublished(ValueError):
-    """An acknowledgement of a version that this life has not published yet."""
-
-
-@dataclass(slots=True, eq=False)
-class Gateway:
-    """A gateway replica with an open stream."""
-
-    replica: str
-    workers: int
-    since: float  # seconds since 1970
-    acknowledged: Version = NO_VERSION
-    rejected: dict[str, tuple[int, str]] = field(default_factory=dict)  # host: in which version, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +65,7 @@ class Feed:
         self._records: dict[str, dict[str, Credential]] = {}
         self._records_at: dict[str, int] = {}  # key of a record: the version that last changed it
         self._deltas: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED_DELTAS)
+        self._times: deque[tuple[int, float]] = deque(maxlen=REMEMBERED_DELTAS)  # when each of these was published
         self._published = Pulse()
 
     @property
@@ -148,13 +140,35 @@ class Feed:
         """Tell whether a gateway runs the version published last."""
         return gateway.acknowledged == self._version
 
-    async def follow(self, replica: str, workers: int, ran: Version = NO_VERSION) -> AsyncGenerator[bytes, None]:
+    def lag(self, gateway: Gateway) -> Lag:
+        """Tell how far a gateway is behind; of one that is farther than is remembered, since when at least."""
+        epoch, number = gateway.acknowledged
+        if epoch != self._version.epoch:
+            return Lag(self._version.number, max(0.0, self._now() - gateway.since))
+        missed = next((at for version, at in self._times if version > number), None)
+        seconds = 0.0 if missed is None else max(0.0, self._now() - missed)
+        return Lag(self._version.number - number, seconds)
+
+    def greet(self, replica: str, who: Who) -> None:
+        """See that a gateway may follow under its name. Raises NameInUse."""
+        live = self.live.get(replica)
+        if live is None or not live.is_other_than(who):
+            return
+        place = " and ".join(part for part in (live.who.address, *live.standing.addresses) if part) or "unknown"
+        raise NameInUse(
+            f"another gateway named {replica!r} is live (at {place}); give this one another name with --name, "
+            "or stop that one first"
+        )
+
+    async def follow(
+        self, replica: str, workers: int, who: Who = NOBODY_SAID, ran: Version = NO_VERSION
+    ) -> AsyncGenerator[bytes, None]:
         """Give the routes and all that happens to them, a line each; a later stream of the same replica ends this.
 
         `ran`: the version that the gateway runs already, if any.
         """
         await self._reached(ran)
-        gateway = self.gateways[replica] = Gateway(replica, workers, self._now())
+        gateway = self.gateways[replica] = Gateway(replica, workers, self._now(), who)
         self._published.beat()
         self._changed.beat()
         try:
@@ -188,6 +202,13 @@ class Feed:
             gateway.rejected = kept | {host: (version.number, reason) for host, reason in rejected}
         gateway.acknowledged = version
         self._changed.beat()
+
+    def stand(self, replica: str, standing: Standing) -> None:
+        """Take note of how a gateway is. Raises NotLive."""
+        gateway = self.gateways.get(replica)
+        if gateway is None:
+            raise NotLive(replica)
+        gateway.standing = standing
 
     async def _reached(self, version: Version) -> None:
         """Wait until this publishes what a gateway runs already: a life has published all there is of its own."""
@@ -240,6 +261,7 @@ class Feed:
         remove, gone = _gone(told.routes), _gone(told.records)
         change = CredentialChange(records, gone) if records or gone else None
         self._deltas.append((self._version.number, _line(delta_document(self._version, put, remove, change))))
+        self._times.append((self._version.number, self._now()))
         self._published.beat()
         self._changed.beat()
 

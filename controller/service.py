@@ -15,9 +15,10 @@ import trio
 from controller.api.app import create_app
 from controller.api.server import listen, most_strangers, serve
 from controller.console.app import create_console
-from controller.control import Control
+from controller.control import Control, PassOn, nobody_else
 from controller.desk import Desk
 from controller.feed import Feed
+from controller.gatewaytokens import GatewayTokens
 from controller.home import ensure_tokens, locked, prepare_home
 from controller.keeping import Keeper, Keeping
 from controller.people import People
@@ -55,22 +56,25 @@ async def run_controller(
 
 def make_control(
     settings: Settings, desk: Desk, feed: Feed, runtime: Runtime, templates: Mapping[str, Template], changed: Pulse,
-    leader: Callable[[], str] = lambda: "", keeper: Keeper | None = None,
+    leader: Callable[[], str] = lambda: "", keeper: Keeper | None = None, pass_on: PassOn = nobody_else,
 ) -> Control:  # fmt: skip
     """Put the parts of a controller together; nothing is known yet. Raises HomeProblem and StoreFailure."""
-    pods = Pods(desk, changed)
+    pods, scopes = Pods(desk, changed), ensure_tokens(settings.home, desk.store)
+    people = People(desk, pods, feed, settings)
     return Control(
         settings=settings,
         pods=pods,
-        people=People(desk, pods, feed, settings),
+        people=people,
         feed=feed,
         keeping=Keeping(pods, feed, runtime, templates, changed, keeper),
         runtime=runtime,
         templates=templates,
         changed=changed,
-        scopes=ensure_tokens(settings.home, desk.store),
+        scopes=scopes,
+        gateway_tokens=GatewayTokens(desk, people.audit, scopes, changed),
         started_at=time.time(),
         leader=leader,
+        pass_on=pass_on,
     )
 
 

@@ -7,6 +7,7 @@ The walk of one connection through the files:
     server        accepts; limits, of which `dropping` is the one by chance; the drain at the end
     connection    the phases of the opening, one after the other, under one time budget:
       waiting       what a phase may wait for
+      balancing     whose connection it is, where a balancer is believed
       sniffing      looks at the first bytes without taking them
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
@@ -27,8 +28,10 @@ Over workers and replicas: `cancelling` holds Postgres sessions and does what th
 that have a limit; both ask the supervisor by `asking`. There `passing` brings a cancel to its owner, to other replicas
 by `peers`, which know each other by `identity`.
 
-The walk of a route: `sources` follows a file or a controller, `supervisor` judges each document once and passes it to
-every `process` through its `control` channel; the `worker` there swaps its table in one assignment and says so.
-`lastgood` keeps the table on disk, `leaves` gives out certificates, `options` is what a gateway can be told. `logs`
-writes log lines many at once, `wheel` finds the links that are silent too long.
+The walk of a route: `sources` follows a file, `following` a controller; `supervisor` judges each document once and
+passes it to every `process` through its `control` channel; the `worker` there swaps its table in one assignment and
+says so. How the replica stands the controller is told by `standing`, and whether it is ready a balancer by `health`.
+`lastgood` keeps the table on disk, `leaves` gives out certificates, `enrolment` has a controller elsewhere sign them,
+`options` is what a gateway can be told. `logs` writes log lines many at once, `wheel` finds the links that are silent
+too long.
 """

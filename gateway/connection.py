@@ -1,5 +1,6 @@
 """One connection from accept to its first relayed byte, as a sequence of phases under one time budget.
 
+    introduce  behind a balancer only: whose connection it passes on
     sniff      which protocol is this? Postgres StartTLS is answered here; the ClientHello is only looked at
     route      its server name, looked up in the table the connection started with
     secure     TLS, with the certificate of that name
@@ -19,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal, NoReturn
 
+from gateway.balancing import Named, introduced, written
 from gateway.bolt.arriving import is_bolt, is_from_own_page, read_request, upgrade
 from gateway.bolt.opening import GraphOpening
 from gateway.errors import Abandoned, Answered, Reason, Refusal
@@ -56,13 +58,19 @@ REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
 class Connection:
     """A client whose opening is under way."""
 
-    def __init__(self, services: Services, client: socket.socket, address: str, ip: str) -> None:
-        """Take over an accepted, non-blocking socket; `address` is the client's with its port, for the log."""
+    def __init__(
+        self, services: Services, client: socket.socket, address: str, ip: str, named: Named | None = None
+    ) -> None:
+        """Take over an accepted, non-blocking socket; `address` is the client's with its port, for the log.
+
+        With `named` both are a balancer's, which says who the client is; `named` is told, and tells if there is room.
+        """
         self.services = services
         self.policy: Policy = services.engine.policy
         self.client = client
         self.address = address
         self.ip = ip
+        self.named = named
         self.host = ""
         self.protocol: Protocol | None = None
         self.tls: TlsClient | None = None
@@ -116,6 +124,8 @@ class Connection:
 
     async def open(self) -> Link:
         """Walk through the phases."""
+        if self.named is not None:
+            await self.introduce(self.named)
         hello = await self.sniff()
         route = self.route(hello)
         tls = self.tls = await self.secure(route)
@@ -178,6 +188,14 @@ class Connection:
         return found
 
     # ---- the phases
+
+    async def introduce(self, named: Named) -> None:
+        """Take the balancer's header off; whom it names is the client from here on. Raises Abandoned and Malformed."""
+        source = await introduced(self.client)
+        if source is not None:
+            self.ip, self.address = source[0], written(source)
+        if not named(self.ip):
+            raise Abandoned("there is no room for another connection of its address")
 
     async def sniff(self) -> ClientHello:
         """Get to the ClientHello, by way of Postgres' StartTLS if need be; it stays in the socket for OpenSSL."""

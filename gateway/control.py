@@ -6,6 +6,7 @@
     {"kind": "leaf", "chain": "…", "key": "…", "default": false}
     {"kind": "answered", "host": "…"}                       {"kind": "audit", "entries": [{…}, …]}
     {"kind": "drain"}                                       {"kind": "left", "ticket": 3}
+                                                            {"kind": "load", "links": 12, "openings": 1}
 
 Both ask, and answer by the number of the question; each counts its own:
 

@@ -20,6 +20,7 @@ class Options:
     most_openings: int = 1024  # of one worker at once
     most_openings_of_address: int = 512  # the same from one client address: one stranger cannot shut all others out
     early_drop: str = ""  # START:RATE:FULL, of one worker's openings (gateway.dropping); empty: none is dropped early
+    proxy_from: str = ""  # networks of balancers, separated by commas, that say whose connection it is; empty: none
 
     replica: int = 0  # which of several gateways this is: 0 to 63
     worker: int = 0  # which of its workers: 0 to 255; each is told its own

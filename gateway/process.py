@@ -42,6 +42,7 @@ class WorkerProcess:
         self._asked: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}  # who waits for which answer
         self._is_deaf = False  # it says nothing any more
         self.version: Version | None = None  # None until it accepts connections
+        self.links = self.openings = 0  # as it has told last
 
     @classmethod
     async def start(

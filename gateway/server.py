@@ -11,11 +11,13 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import trio
 
+from gateway.balancing import Balancers, written
 from gateway.connection import Connection
 from gateway.dropping import Dropping, EarlyDrop
 from gateway.link import RESET, Link
@@ -28,6 +30,13 @@ log = logging.getLogger("podgate.server")
 DRAIN_LOOK = 0.05  # seconds between looks at what is still open
 LAST_PART = 20  # the last twentieth of the links is kept from an address that has all others
 COMPLAINT_PAUSE = 10.0  # seconds between two log lines about the same shortage
+
+
+@dataclass(slots=True)
+class _Place:
+    """What an opening counts as one of."""
+
+    host: str  # empty: of a client whose balancer has not named it yet
 
 
 class Server:
@@ -45,6 +54,7 @@ class Server:
         self._openings_of: Counter[str] = Counter()  # by client address
         self._most_links = most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         rule = services.options.early_drop
+        self._balancers = Balancers.parse(services.options.proxy_from)
         self._dropping = Dropping(EarlyDrop.parse(rule), throw) if rule else None
         self._complained = -COMPLAINT_PAUSE
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -62,6 +72,11 @@ class Server:
     def drain(self) -> None:
         """Stop accepting; `run` returns when everything has ended or the grace period is over."""
         self._draining.set()
+
+    @property
+    def openings(self) -> int:
+        """How many connections are being opened. May be asked for in any thread."""
+        return self._openings
 
     async def _emptied(self) -> None:
         """Wait until nothing is open; the loop's thread counts for itself, so this looks now and then."""
@@ -103,10 +118,30 @@ class Server:
             return
         client.setblocking(False)
         host = address[0].removeprefix("::ffff:")  # IPv4 that came over a socket of IPv6 (RFC 4291, section 2.5.5.2)
-        if self._is_full(host):
+        if host in self._balancers:
+            self._accept_passed_on(client, written(address), host)
+        elif self._is_full(host):
+            client.close()
+        else:
+            self._open(_Place(host), Connection(self._services, client, written(address), host).serve())
+
+    def _accept_passed_on(self, client: socket.socket, address: str, host: str) -> None:
+        """Take a connection of a balancer: it counts as its client's as soon as that is known, never as its own."""
+        if self._is_crowded():
             client.close()
             return
-        self._open(host, Connection(self._services, client, _text(address), host).serve())
+        place = _Place("")
+        named = partial(self._name, place)
+        self._open(place, Connection(self._services, client, address, host, named).serve())
+
+    def _name(self, place: "_Place", host: str) -> bool:
+        """Count an opening as one of `host`, unless that has too many already."""
+        if self._is_crowded_by(host):
+            return False
+        self._release(place.host)
+        place.host = host
+        self._openings_of[host] += 1
+        return True
 
     def _take_back(self, link: Link) -> None:
         """Take a client back whose next request is not for the relay; it counts as one that is being opened."""
@@ -115,31 +150,40 @@ class Server:
             link.client.close()
             return
         connection = Connection(self._services, link.client, visit.client, visit.address)
-        self._open(visit.address, connection.resume(link, link.tls, exchange.leaving))
+        self._open(_Place(visit.address), connection.resume(link, link.tls, exchange.leaving))
 
-    def _open(self, host: str, opening: Coroutine[Any, Any, None]) -> None:
+    def _open(self, place: "_Place", opening: Coroutine[Any, Any, None]) -> None:
         self._openings += 1
-        self._openings_of[host] += 1
-        self._loop.spawn(self._counted(host, opening))
+        self._openings_of[place.host] += 1
+        self._loop.spawn(self._counted(place, opening))
 
-    async def _counted(self, host: str, opening: Coroutine[Any, Any, None]) -> None:
+    async def _counted(self, place: "_Place", opening: Coroutine[Any, Any, None]) -> None:
         try:
             await opening
         finally:
             self._openings -= 1
-            self._openings_of[host] -= 1
-            if not self._openings_of[host]:
-                del self._openings_of[host]
+            self._release(place.host)
+
+    def _release(self, host: str) -> None:
+        self._openings_of[host] -= 1
+        if not self._openings_of[host]:
+            del self._openings_of[host]
 
     def _is_full(self, host: str) -> bool:
+        return self._is_crowded() or self._is_crowded_by(host)
+
+    def _is_crowded(self) -> bool:
         options, links = self._services.options, self._services.relay.count()
         if self._openings >= options.most_openings or links + self._openings >= self._most_links:
             self._complain("full: %d links and %d openings; closing new connections", links, self._openings)
             return True
+        return False
+
+    def _is_crowded_by(self, host: str) -> bool:
         if self._services.relay.upkeep.by_address[host] >= self._most_links - self._most_links // LAST_PART:
             self._complain("%s has nearly all links there may be; closing its new connections", host)
             return True
-        if self._openings_of[host] >= options.most_openings_of_address:
+        if self._openings_of[host] >= self._services.options.most_openings_of_address:
             self._complain("%s has %d openings; closing its new connections", host, self._openings_of[host])
             return True
         return False
@@ -171,9 +215,3 @@ def _turn_away(client: socket.socket) -> None:
     with contextlib.suppress(OSError):  # it has left by itself
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     client.close()
-
-
-def _text(address: tuple[str, int]) -> str:
-    """Write a client's address as the log has it; one of IPv6 has two more parts."""
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

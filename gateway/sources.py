@@ -1,17 +1,18 @@
-"""Where a gateway's routes come from: a file, or a controller's stream. Both give snapshot and delta documents."""
+"""Where a gateway's routes come from: a file, or a controller's stream (`gateway.following`).
 
-import json
+Both give snapshot and delta documents.
+"""
+
 import logging
 import secrets
-import ssl
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
 import trio
 
+from gateway.standing import Standing
 from router.snapshot import Rejected, Version
 
 log = logging.getLogger("podgate.routes")
@@ -19,7 +20,6 @@ log = logging.getLogger("podgate.routes")
 CREDENTIALS = ("user", "token", "key")  # the tables of a routes file beside its routes
 FILE_LOOK = 0.2  # seconds between two looks at a routes file
 LARGEST_FILE = 256 << 20  # bytes
-SILENCE = 15.0  # seconds without a document until a controller is taken for gone; it pings every 5 s
 
 Documents = trio.MemorySendChannel[object]
 
@@ -35,6 +35,9 @@ class Source(Protocol):
 
     async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Tell what happened at the gateway, for the audit log."""
+
+    async def tell(self, standing: Standing) -> None:
+        """Tell how this replica stands."""
 
     def reload(self) -> None:
         """Look again at once."""
@@ -80,6 +83,9 @@ class RoutesFile:
         for entry in entries:
             log.info("audit: %s %s %s: %s", entry["who"], entry["what"], entry["outcome"], entry["detail"])
 
+    async def tell(self, standing: Standing) -> None:
+        """Keep it to itself: a file has nobody to tell, and a log nobody who waits for this."""
+
     def reload(self) -> None:
         """Read the file again."""
         self._reload.set()
@@ -109,58 +115,3 @@ class RoutesFile:
 
 def _of_kind(kind: str, record: object) -> object:
     return {**record, "kind": kind} if isinstance(record, dict) else record
-
-
-def _over(socket_path: Path) -> httpx.AsyncHTTPTransport:
-    """Make the transport over a unix socket: no TLS is spoken there, and to load authorities for it takes 40 ms."""
-    return httpx.AsyncHTTPTransport(uds=str(socket_path), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-
-
-class ControllerFeed:
-    """A controller's stream of routes, over its unix socket or its URL."""
-
-    def __init__(self, url: str, socket_path: Path | None, token_path: Path, replica: str, workers: int) -> None:
-        """Follow the controller at `url`, reached through `socket_path` if that is given."""
-        transport = _over(socket_path) if socket_path else None
-        timeout = httpx.Timeout(5.0, read=SILENCE)
-        self._client = httpx.AsyncClient(base_url=url, transport=transport, timeout=timeout, trust_env=False)
-        self._token_path = token_path
-        self._replica = replica
-        self._workers = workers
-        self._runs: Version | None = None
-
-    async def follow(self, documents: Documents) -> None:
-        """Send what the controller streams; return when it ends. Raises OSError and httpx.HTTPError."""
-        query = {"replica": self._replica, "workers": str(self._workers)}
-        if self._runs is not None:  # another replica of the controller is not to tell anything older
-            query |= {"epoch": self._runs.epoch, "version": str(self._runs.number)}
-        stream = self._client.stream("GET", "/v1/routes/stream", params=query, headers=self._headers())
-        async with stream as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                document = json.loads(line)
-                if document != {"kind": "ping"}:
-                    await documents.send(document)
-
-    async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
-        """Tell the controller. Raises OSError and httpx.HTTPError."""
-        body = {
-            "replica": self._replica,
-            "epoch": version.epoch,
-            "version": version.number,
-            "rejected": [{"host": item.host, "reason": item.reason} for item in rejected],
-        }
-        self._runs = version
-        (await self._client.post("/v1/routes/ack", json=body, headers=self._headers())).raise_for_status()
-
-    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Tell the controller. Raises OSError and httpx.HTTPError."""
-        body = {"replica": self._replica, "entries": list(entries)}
-        (await self._client.post("/v1/routes/audit", json=body, headers=self._headers())).raise_for_status()
-
-    def reload(self) -> None:
-        """Do nothing: a stream is always up to date."""
-
-    def _headers(self) -> dict[str, str]:
-        """Read the token anew each time: the controller makes it when it first starts, and may make another."""
-        return {"Authorization": f"Bearer {self._token_path.read_text().strip()}"}

@@ -17,7 +17,10 @@ import httpx
 import trio
 
 from gateway import lastgood
+from gateway.balancing import written
 from gateway.control import encode
+from gateway.enrolment import reason_of
+from gateway.health import Health
 from gateway.leaves import Leaves
 from gateway.listening import listen, most_links
 from gateway.options import Options
@@ -26,6 +29,7 @@ from gateway.peers import Peers
 from gateway.process import Ears, WorkerProcess
 from gateway.quota import Places
 from gateway.sources import Source
+from gateway.standing import Reporter, Standing
 from router.snapshot import InvalidDocument, Rejected, Routes, Version, advance, snapshot_document
 
 log = logging.getLogger("podgate.supervisor")
@@ -40,6 +44,7 @@ CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
 MOST_TRAIL = 10_000  # audit entries kept for a source that is away
 TRAIL_BATCH, TRAIL_PAUSE = 500, 5.0  # entries at once, and seconds until the next try
 DRAIN = encode({"kind": "drain"})
+NOTHING_TOLD = Version("none", 0)  # of a table that no source has told
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Plan:
     workers: int
     options: Options
     keep: Path  # where the last good table is kept
+    health: tuple[str, int] | None = None  # where to tell whether it is ready; None: nowhere
+    notice: float = 0.0  # seconds between saying that it is not, and taking no connections any more
 
 
 class Supervisor:
@@ -60,13 +67,14 @@ class Supervisor:
         self._plan = plan
         self._source = source
         self._leaves = leaves
-        self._routes = Routes()
+        self._routes = self._saved = Routes()
         self._rejected: dict[str, str] = {}
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._have_routes = trio.Event()
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
-        self._draining = trio.Event()
+        self._leaving = trio.Event()  # it says so, and may still take connections
+        self._draining = trio.Event()  # it takes none any more
         self._trail: deque[dict[str, Any]] = deque(maxlen=MOST_TRAIL)  # audit entries for the source
         self._trailed = trio.Event()
         self.ready = trio.Event()  # every worker accepts connections
@@ -78,6 +86,8 @@ class Supervisor:
         self._workers: list[WorkerProcess | None] = [None] * plan.workers
         self._passing = Passing(plan.options.replica, self._workers, peers)
         self._places = Places()
+        self._health = Health(plan.health, self.why_not_ready) if plan.health else None
+        self._reporter = Reporter(source, self._standing)
 
     @property
     def workers(self) -> list[int]:
@@ -88,18 +98,49 @@ class Supervisor:
         """Serve until `drain`, and then until every worker has ended."""
         async with trio.open_nursery() as nursery:
             tasks = (self._follow, self._acknowledge, self._renew, self._save, self._have_patience, self._report)
-            for task in (*tasks, self._passing.serve):
+            for task in (*tasks, self._passing.serve, self._reporter.run, self._leave):
                 nursery.start_soon(task)
+            if self._health is not None:
+                nursery.start_soon(self._health.serve)
             async with trio.open_nursery() as keeping:
                 await self._have_routes.wait()
                 for index in range(self._plan.workers):
                     keeping.start_soon(self._keep_worker, index)
             nursery.cancel_scope.cancel()
-        if self._changed.is_set():
-            lastgood.save(self._plan.keep, self._routes)
+        self._save_now()
 
     def drain(self) -> None:
-        """Stop accepting; `run` returns when the workers' links have ended or their grace period is over."""
+        """Say that this replica goes, and stop accepting once those who look have had time to hear it; `run` returns
+        when the workers' links have ended or their grace period is over.
+        """
+        is_again = self._leaving.is_set()
+        self._leaving.set()
+        self._reporter.tell_now()
+        if is_again or not self._plan.notice or self.why_not_ready(but_leaving=True):
+            self._end_accepting()  # of those who look, none sends anybody here any more
+
+    def why_not_ready(self, *, but_leaving: bool = False) -> str:
+        """Say why no connections should be sent here; nothing if they should. `but_leaving`: for another reason."""
+        if self._leaving.is_set() and not but_leaving:
+            return "draining"
+        if self._routes.version.epoch == NOTHING_TOLD.epoch:
+            return "there are no routes yet: what they come from has told nothing"
+        if not self.ready.is_set() or all(worker is None or worker.version is None for worker in self._workers):
+            return "no worker accepts connections yet"
+        return ""
+
+    @property
+    def health_address(self) -> tuple[str, int] | None:
+        """Where it tells whether it is ready."""
+        return self._health.address if self._health else None
+
+    async def _leave(self) -> None:
+        await self._leaving.wait()
+        await trio.sleep(self._plan.notice)
+        if not self._draining.is_set():
+            self._end_accepting()
+
+    def _end_accepting(self) -> None:
         self._draining.set()
         self._have_routes.set()
         for sockets in self._sockets:
@@ -152,6 +193,7 @@ class Supervisor:
             self._rejected[host] = reason
         if is_snapshot:  # of a stream that is new to the source: it has to be told again what runs here
             self._told = None
+            self._reporter.tell_again()
         # Of a snapshot only what was found good: a file may hold values that no JSON can carry.
         encoded = self._snapshot() if is_snapshot else encode({"kind": "routes", "document": document})
         for worker in self._workers:
@@ -223,17 +265,24 @@ class Supervisor:
         if self._have_routes.is_set():
             return
         try:
-            self._take(document if document is not None else snapshot_document(Version("none", 0), ()))
+            self._take(document if document is not None else snapshot_document(NOTHING_TOLD, ()))
         except InvalidDocument as error:
             log.warning("the last good routes cannot be used: %s", error)
-            self._take(snapshot_document(Version("none", 0), ()))
+            self._take(snapshot_document(NOTHING_TOLD, ()))
 
     async def _save(self) -> None:
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
             await trio.sleep(SAVE_PAUSE)
-            await trio.to_thread.run_sync(lastgood.save, self._plan.keep, self._routes)
+            await trio.to_thread.run_sync(self._save_now)
+
+    def _save_now(self) -> None:
+        """Keep the table on disk, unless it is there or nobody has told one."""
+        routes = self._routes
+        if routes is not self._saved and routes.version.epoch != NOTHING_TOLD.epoch:
+            lastgood.save(self._plan.keep, routes)
+            self._saved = routes
 
     # ---- certificates
 
@@ -301,6 +350,7 @@ class Supervisor:
             "want": lambda worker, document: self._give_leaf(worker, document["host"]),
             "audit": lambda _worker, document: self._on_audit(document["entries"]),
             "ask": lambda worker, document: self._on_question(worker, document, nursery),
+            "load": lambda worker, document: self._on_load(worker, document),
             "left": lambda worker, document: self._places.leave(worker, document["ticket"]),
         }
 
@@ -309,6 +359,16 @@ class Supervisor:
             worker.answer(question, full=self._places.enter(worker, question))
         else:
             nursery.start_soon(self._passing.answer, worker, question)
+
+    def _on_load(self, worker: WorkerProcess, document: dict[str, Any]) -> None:
+        worker.links, worker.openings = document["links"], document["openings"]
+
+    def _standing(self) -> Standing:
+        accepting = [worker for worker in self._workers if worker is not None and worker.version is not None]
+        return Standing(
+            len(accepting), sum(worker.links for worker in accepting), sum(worker.openings for worker in accepting),
+            self._leaving.is_set(), tuple(written(address) for address in self.addresses),
+        )  # fmt: skip
 
     def _on_audit(self, entries: list[dict[str, Any]]) -> None:
         self._trail.extend(entries)
@@ -325,4 +385,4 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    return reason_of(error)

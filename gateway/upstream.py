@@ -35,11 +35,20 @@ async def dial(route: Route, connect_timeout: float) -> Dialled:
             failures.append(f"{address}: no answer in {connect_timeout:g} s")
         except OSError as error:
             failures.append(f"{address}: {error.strerror or error}")
+    for_log = "; ".join(failures) or "route without upstreams"
+    if route.own:
+        raise Refusal(
+            Reason.UNREACHABLE,
+            f"Podgate's controller cannot be reached through this gateway, and {route.host} is on it",
+            "Try again in a few seconds; a gateway on another machine than the controller never leads there: "
+            "have this name lead to the one beside it.",
+            for_log=for_log,
+        )
     raise Refusal(
         Reason.UNREACHABLE,
         f"the pod behind {route.host} does not take connections at the moment",
         "Try again in a few seconds; if it stays so, restart the pod (podgate pod restart) and look at its logs.",
-        for_log="; ".join(failures) or "route without upstreams",
+        for_log=for_log,
     )
 
 

@@ -39,6 +39,7 @@ from router.snapshot import NO_VERSION, Routes, advance
 
 log = logging.getLogger("podgate.worker")
 
+LOAD_LOOK = 1.0  # seconds between two looks at how many links there are
 SWITCH_INTERVAL = 0.0002  # seconds until a busy thread lets the other run; Python's 5 ms are felt in every p99
 
 
@@ -75,6 +76,7 @@ class Worker:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen_to_supervisor)
                 nursery.start_soon(self._send)
+                nursery.start_soon(self._tell_load)
                 await self._have_routes.wait()
                 await self._server.run()
                 nursery.cancel_scope.cancel()
@@ -145,6 +147,17 @@ class Worker:
 
     def _set_news(self) -> None:
         self._news.set()
+
+    async def _tell_load(self) -> None:
+        """Tell how many links and openings there are, whenever these are others than a moment before."""
+        told = (0, 0)
+        while True:
+            load = (self._relay.count(), self._server.openings)
+            if load != told:
+                told = load
+                self._outbox.append({"kind": "load", "links": load[0], "openings": load[1]})
+                self._news.set()
+            await trio.sleep(LOAD_LOOK)
 
     async def _send(self) -> None:
         """Tell what is new: only the last version counts, however slowly the supervisor listens."""

@@ -4,8 +4,6 @@ import hashlib
 import logging
 import os
 import resource
-import secrets
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,15 +17,18 @@ from certs.files import CertificateProblem
 from certs.store import LeafStore
 from controller.home import HomeProblem, prepare_home
 from controller.settings import default_console_host
+from gateway.enrolment import Enrolment
+from gateway.following import TurnedAway
 from gateway.identity import FileIdentity, Identity, LocalIdentity
 from gateway.leaves import FileLeaves, Leaves, SignedLeaves
 from gateway.listening import CannotListen, parse_listen
 from gateway.options import Options
 from gateway.peers import Peers
-from gateway.sources import ControllerFeed, RoutesFile, Source
+from gateway.sources import RoutesFile, Source
 from gateway.supervisor import Plan, Supervisor
 from podgate.cli.failure import Failure
 from podgate.cli.output import talk
+from podgate.following import OWN, Follow, enrol
 from podgate.supervise import AlreadyRunning, only_one, run
 from router.hostname import normalise
 
@@ -47,6 +48,9 @@ class Place:
     key: Path | None = None
     console_host: str = ""  # empty: derived from the domain
     early_drop: str = ""  # START:RATE:FULL; empty: none
+    proxy_from: str = ""  # networks of balancers that say whose connection it is; empty: none
+    health: str | None = None  # HOST:PORT
+    drain_notice: float = 0.0  # seconds
 
     @property
     def console(self) -> str:
@@ -79,21 +83,39 @@ def serve(place: Place) -> None:
     with _told():
         place = _prepared(place)
         with only_one(place.home / "serve.lock", "podgate serve"):
-            supervisor = _supervisor(place, _feed(place), _leaves(place))
+            supervisor = _supervisor(place, OWN.feed(place.home, place.workers, 0), _leaves(place))
             trio.run(run, supervisor, _controller_command(place), lambda: _announce(place, supervisor))
 
 
-def gateway(place: Place, routes: Path | None, replica: Replica = ALONE) -> None:
-    """Run a gateway fed by a routes file, or else by the controller of the same home. Raises Failure."""
+def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow: Follow = OWN) -> None:
+    """Run a gateway fed by a routes file, or else by a controller, which may be elsewhere. Raises Failure."""
+    follow.check(routes)
     if routes is not None and not routes.is_file():
         raise Failure(
             f"there is no routes file {routes}; make it, an empty one will do, and it is followed from then on"
         )
     with _told():
         place = _prepared(place)
-        source = RoutesFile(routes) if routes is not None else _feed(place)
-        supervisor = _supervisor(place, source, _leaves(place), routes, replica)
+        place, replica, follow, enrolment = _enrolled(place, replica, follow)
+        source: Source = (
+            RoutesFile(routes)
+            if routes is not None
+            else follow.feed(place.home, place.workers, replica.number, enrolment)
+        )
+        supervisor = _supervisor(place, source, _leaves(place), routes, replica, follow)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
+
+
+def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Replica, Follow, Enrolment | None]:
+    """Have a controller elsewhere sign what nobody brought. Raises CertificateProblem, TurnedAway and ValueError."""
+    if not follow.url or place.certificate is not None or place.key is not None:
+        return place, replica, follow, None
+    enrolment = Enrolment(place.home / "gateway" / "signed")
+    trio.run(enrol, follow.feed(place.home, place.workers, replica.number), enrolment)
+    place = replace(place, certificate=enrolment.certificate, key=enrolment.key)
+    if replica.listen is not None and not any((replica.certificate, replica.key, replica.ca)):
+        replica = replace(replica, certificate=enrolment.peer, key=enrolment.key, ca=enrolment.ca)
+    return place, replica, replace(follow, client_ca=follow.client_ca or enrolment.ca), enrolment
 
 
 def controller(place: Place, replica: str = "") -> None:
@@ -120,12 +142,6 @@ def _leaves(place: Place) -> Leaves:
         return FileLeaves(place.certificate, place.key)
     directory = place.home / "authority"
     return SignedLeaves(LeafStore(Authority.open(directory), directory / "leaves", place.domain), place.domain)
-
-
-def _feed(place: Place) -> Source:
-    replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    api, token = place.home / "run" / "api.sock", place.home / "gateway.token"
-    return ControllerFeed("http://controller", api, token, replica, place.workers)
 
 
 def _peers(place: Place, replica: Replica) -> Peers | None:
@@ -159,17 +175,24 @@ def _identity(place: Place, files: tuple[Path | None, Path | None, Path | None])
 
 
 def _supervisor(
-    place: Place, source: Source, leaves: Leaves, routes: Path | None = None, replica: Replica = ALONE
+    place: Place,
+    source: Source,
+    leaves: Leaves,
+    routes: Path | None = None,
+    replica: Replica = ALONE,
+    follow: Follow = OWN,
 ) -> Supervisor:
     # Each source has a last good table of its own: what a file said is nothing to start by after a controller's.
-    name = "last-good" if routes is None else hashlib.sha256(os.fsencode(routes.absolute())).hexdigest()[:16]
+    told_by = os.fsencode(routes.absolute()) if routes is not None else follow.url.encode()
+    name = hashlib.sha256(told_by).hexdigest()[:16] if told_by else "last-good"
     listen = tuple(parse_listen(address) for address in (place.listen, place.http_listen) if address)
     options = Options(
         public_port=place.port, drain=place.drain, domain=place.domain, console="" if routes else place.console,
-        client_ca=_client_ca(place.home / "authority" / "ca.pem"), replica=replica.number,
-        early_drop=place.early_drop,
+        client_ca=_client_ca(follow.client_ca or place.home / "authority" / "ca.pem"), replica=replica.number,
+        early_drop=place.early_drop, proxy_from=place.proxy_from,
     )  # fmt: skip
-    plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json")
+    health = parse_listen(place.health) if place.health else None
+    plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json", health, place.drain_notice)
     return Supervisor(plan, source, leaves, _peers(place, replica))
 
 
@@ -209,5 +232,5 @@ def _told() -> Iterator[None]:
     """Turn what can go wrong at the start into one sentence."""
     try:
         yield
-    except (CannotListen, CertificateProblem, AlreadyRunning, HomeProblem, ValueError) as error:
+    except (CannotListen, CertificateProblem, AlreadyRunning, HomeProblem, TurnedAway, ValueError) as error:
         raise Failure(str(error)) from error

@@ -1,6 +1,7 @@
 """The process behind `podgate serve` and `podgate gateway`: it keeps the gateway's workers and the controller alive.
 
-SIGTERM and SIGINT drain: nothing new is accepted, open links get their grace period; a second one does not wait.
+SIGTERM and SIGINT drain: after its notice nothing new is accepted, open links get their grace period; a second one
+does not wait.
 SIGHUP reloads the routes file and the certificate. Pods outlive all of this.
 """
 
@@ -76,7 +77,7 @@ async def _obey(signals: object, supervisor: Supervisor, everything: trio.Cancel
             everything.cancel()
         else:
             draining = True
-            log.info("draining: nothing new is accepted; once more to end at once")
+            log.info("draining: open links get their time to end; once more to end at once")
             supervisor.drain()
 
 

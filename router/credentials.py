@@ -12,7 +12,6 @@ is not there at all. What is absent lets nobody in, but for `ended`, which comes
 """
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -327,9 +326,10 @@ def _token(fields: _Fields) -> Token:
 
 
 def _key(fields: _Fields) -> Key:
+    text = fields.text("secret")
     try:
-        secret = base64.b64decode(fields.text("secret"), validate=True)
-    except binascii.Error:
+        secret = base64.b64decode(text, validate=True)
+    except ValueError:  # binascii.Error, or letters beyond ASCII
         secret = b""
     if len(secret) < SHORTEST_KEY:
         raise InvalidCredential(f"secret: expected base64 of at least {SHORTEST_KEY} bytes")

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from controller.api.audit import audit_router
 from controller.api.documents import ProblemDocument
 from controller.api.gate import Gate
+from controller.api.gateways import gateways_router
 from controller.api.people import people_router
 from controller.api.pods import pods_router
 from controller.api.problems import MEDIA_TYPE, install_problems
@@ -36,7 +37,10 @@ _PROBLEMS = {
 _BEARER = HTTPBearer(auto_error=False, description="an API token, or that of admin.token; gateway.token for /v1/routes")
 
 
-_ROUTERS = (status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router)
+_ROUTERS = (
+    status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router,
+    gateways_router,
+)  # fmt: skip
 
 
 def create_app(control: Control, *, public: bool = False) -> FastAPI:

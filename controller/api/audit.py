@@ -14,6 +14,7 @@ from controller.api.identity import (
     GatewayEntries,
 )
 from controller.api.problems import Problem
+from controller.api.routes import check_replica
 from controller.control import Control
 from controller.identity import Caller, Entry, Outcome
 from controller.names import name_of
@@ -56,8 +57,9 @@ def audit_router(control: Control) -> APIRouter:
         return EntryList(entries=[_document(entry) for entry in await control.people.audit.ask(question)])
 
     @router.post("/routes/audit", status_code=204, tags=["routes"])
-    async def tell_audit(told: GatewayEntries) -> None:
+    async def tell_audit(told: GatewayEntries, caller: Called) -> None:
         """Tell who connected to what, or was refused; for gateways."""
+        check_replica(caller, told.replica)
         await control.people.audit.write(
             [
                 Entry(each.at, each.who, each.what, each.pod, each.address, Outcome(each.outcome), each.detail)

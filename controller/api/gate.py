@@ -19,6 +19,7 @@ from controller.api.access import CALLER, service_caller, user_caller
 from controller.api.problems import Problem
 from controller.callers import address_of
 from controller.control import Control
+from controller.gateways import ANY_GATEWAY, is_gateways
 from controller.identity import By, Caller
 from controller.names import hash_of
 from router.access import Principal
@@ -29,7 +30,6 @@ IN_FORCE_LIMIT = 1.0  # seconds that a change has to reach the gateways before i
 DRAIN_LIMIT = 5.0  # seconds in which the rest of a refused body is read: a sender cut off might not read the answer
 OPEN_CALLS = frozenset({("GET", "/v1/healthz"), ("HEAD", "/v1/healthz"), ("POST", "/v1/login")})
 GATEWAY_PATHS = "/v1/routes/"  # what gateways are told: keys and hashes of tokens are among it
-GATEWAY = "gateway"
 
 _UNKNOWN = Problem(
     401,
@@ -107,7 +107,9 @@ class Gate:
         held = self._control.scopes.get(hash_of(text))
         if held == "admin":
             return service_caller(self._control.people, address)
-        return Caller(Principal(credential=GATEWAY), by_service=True, address=address) if held == GATEWAY else None
+        if held is None or not is_gateways(held):
+            return None
+        return Caller(Principal(credential=held), by_service=True, address=address)
 
 
 def _reaches(caller: Caller, path: str) -> bool:
@@ -118,7 +120,7 @@ def _reaches(caller: Caller, path: str) -> bool:
 
 
 def _name(caller: Caller) -> str:
-    return caller.name or GATEWAY
+    return caller.name or caller.principal.credential or ANY_GATEWAY
 
 
 class _Body:

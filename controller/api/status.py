@@ -6,18 +6,16 @@ from fastapi import APIRouter
 
 from controller.api.access import Called, visible
 from controller.api.documents import (
-    GatewayDocument,
     ParameterDocument,
     PublishedRoutes,
-    Refused,
     StatusDocument,
     TemplateDocument,
     TemplateEndpointDocument,
     TemplateList,
     timestamp,
 )
+from controller.api.gateways import gateway_document
 from controller.control import Control
-from controller.feed import Gateway
 from controller.settings import VERSION
 
 
@@ -44,7 +42,7 @@ def status_router(control: Control) -> APIRouter:
             domain=control.settings.domain,
             pods=Counter(str(pod.status.phase) for pod in pods),
             routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed) if everything else own),
-            gateways=[_gateway(control, gateway) for gateway in gateways if everything],
+            gateways=[gateway_document(control, gateway) for gateway in gateways if everything],
             replica=control.settings.replica or None,
             leader=control.leader() or None,
         )
@@ -70,15 +68,3 @@ def status_router(control: Control) -> APIRouter:
         )
 
     return router
-
-
-def _gateway(control: Control, gateway: Gateway) -> GatewayDocument:
-    return GatewayDocument(
-        replica=gateway.replica,
-        epoch=gateway.acknowledged.epoch,
-        version=gateway.acknowledged.number,
-        current=control.feed.current(gateway),
-        workers=gateway.workers,
-        since=timestamp(gateway.since),
-        rejected=[Refused(host=host, reason=reason) for host, (_, reason) in gateway.rejected.items()],
-    )

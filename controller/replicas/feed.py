@@ -37,6 +37,7 @@ class SharedFeed(Feed):
         self._mark(told, number)
         if steps > REMEMBERED_DELTAS:  # who follows gets a snapshot
             self._deltas.clear()
+            self._times.clear()
             self._version = self._version._replace(number=number - 1)
         self._publish(told)
         for _ in range(number - self._version.number):

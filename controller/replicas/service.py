@@ -50,7 +50,7 @@ async def run_replica(
         runtime = LedRuntime(make_runtime, leadership.confirm)
         control = make_control(
             settings, desk, feed, runtime, templates, changed,
-            lambda: gateways.leader, LedKeeper(RoleKeeper(), leadership.confirm),
+            lambda: gateways.leader, LedKeeper(RoleKeeper(), leadership.confirm), gateways.pass_on,
         )  # fmt: skip
         desk.known = state.number
         desk.learn, desk.reached = partial(_learn, control), feed.reach
@@ -97,6 +97,7 @@ def _learn(control: Control, news: News) -> None:
     control.pods.learn(news.pods, everything=news.everything)
     if news.directory is not None:
         control.people.learn(news.directory)
+        control.gateway_tokens.learn(news.scopes)
     for key in rotating:
         control.keeping.wake(key)
 

@@ -240,5 +240,7 @@ gateways = Table(
     Column("epoch", String, nullable=False),
     Column("number", NUMBER, nullable=False),
     Column("rejected", JSON, nullable=False),
+    Column("who", JSON, nullable=False),  # as it said itself
+    Column("standing", JSON, nullable=False),
     Column("told_at", Float, nullable=False),  # by the database's clock
 )

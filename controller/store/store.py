@@ -20,11 +20,12 @@ from controller.store import schema, turns
 from controller.store.directory import Change, Directory, Upsert, read_directory
 from controller.store.journal import Question, read_entries, storable, trim_entries, write_entries
 from controller.store.postgres import open_server
-from controller.store.presence import Followed, read_followed, tell_followed
+from controller.store.presence import Followed, Following, pass_on, read_followed, tell_followed
 from controller.store.sharing import Shared, read_shared, write_shared
 from controller.store.sqlite import open_file
 from controller.store.turns import PEOPLE, State
 from router.access import AccessLevel
+from router.snapshot import Rejected, Version
 
 MOST_EVENTS = 100  # of one pod; the oldest go first
 
@@ -39,6 +40,7 @@ class News(NamedTuple):
     state: State
     pods: Mapping[str, Pod | None]
     directory: Directory | None
+    scopes: Mapping[str, str]  # of the tokens of the service, by their hashes; of no use without the directory
     everything: bool  # also pods that are not named here are gone
 
 
@@ -125,10 +127,15 @@ class Store:
         with self._change(""):
             pass
 
-    def followed(self, but: str) -> tuple[list[Followed], str]:
-        """Give which gateways follow other replicas, and which replica leads."""
+    def followed(self, by: str) -> Following:
+        """Give which gateways follow a replica and the others, and which replica leads."""
         with self._database.transaction() as connection:
-            return read_followed(connection, but), turns.read_leader(connection)
+            return read_followed(connection, by, turns.read_leader(connection))
+
+    def pass_on(self, replica: str, version: Version, rejected: Sequence[Rejected]) -> bool:
+        """Let the replica that a gateway follows know what that acknowledged here; tell whether there is one."""
+        with self._database.transaction() as connection:
+            return pass_on(connection, replica, version, rejected)
 
     def tell_followed(self, by: str, told: Sequence[Followed]) -> None:
         """Tell the other replicas which gateways follow this one."""
@@ -162,10 +169,12 @@ class Store:
         subjects = turns.changed_since(connection, now, known)
         if subjects is None:
             pods: dict[str, Pod | None] = {pod.key: pod for pod in _pods(connection)}
-            return News(now, pods, read_directory(connection), everything=True)
+            return News(now, pods, read_directory(connection), _scopes(connection), everything=True)
         pods = dict.fromkeys(subjects - {PEOPLE, ""})
         pods |= {pod.key: pod for pod in (_pods(connection, pods.keys()) if pods else ())}
-        return News(now, pods, read_directory(connection) if PEOPLE in subjects else None, everything=False)
+        if PEOPLE not in subjects:
+            return News(now, pods, None, {}, everything=False)
+        return News(now, pods, read_directory(connection), _scopes(connection), everything=False)
 
     def pods(self) -> list[Pod]:
         """Give every pod, oldest first."""
@@ -265,15 +274,17 @@ class Store:
 
     def set_token(self, name: str, scope: str, hashed: str) -> None:
         """Let the token with this hash in; one that had the name before is let in no more."""
+        if self.tokens().get(hashed) == scope:
+            return
         table = schema.tokens
-        with self._database.transaction() as connection:
+        with self._change(PEOPLE) as connection:
             connection.execute(delete(table).where((table.c.name == name) | (table.c.hash == hashed)))
             connection.execute(insert(table).values(name=name, scope=scope, hash=hashed))
 
     def tokens(self) -> dict[str, str]:
         """Give the scope of every token by its hash."""
         with self._database.transaction() as connection:
-            return {row.hash: row.scope for row in connection.execute(select(schema.tokens))}
+            return _scopes(connection)
 
 
 def _pods(connection: Connection, keys: Collection[str] | None = None) -> list[Pod]:
@@ -282,6 +293,10 @@ def _pods(connection: Connection, keys: Collection[str] | None = None) -> list[P
     wanted = select(schema.pods).order_by(schema.pods.c.number)
     rows = connection.execute(wanted if keys is None else wanted.where(schema.pods.c.key.in_(list(keys)))).mappings()
     return [_pod(row, shared.get(row["key"], Shared())) for row in rows]
+
+
+def _scopes(connection: Connection) -> dict[str, str]:
+    return {row.hash: row.scope for row in connection.execute(select(schema.tokens))}
 
 
 def _remember(connection: Connection, number: int, events: Iterable[Event]) -> None:

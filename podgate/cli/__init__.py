@@ -13,6 +13,7 @@
     connect  open the fitting client for a pod, or print the command line that does
     cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust
+    gateways `podgate gateways`: how the replicas stand, and tokens for those elsewhere
     bench    `podgate bench …`: measure it beside its peers, or an own pod
     client   how all of them reach the controller; suggestions: what a misspelt name may have meant
     measures durations, sizes, times and networks as people write them
@@ -36,6 +37,7 @@ from podgate.cli import (
     connect,
     cypher,
     demo,
+    gateways,
     login,
     people,
     pods,
@@ -69,6 +71,7 @@ app.command("audit", epilog=EXIT_CODES)(audit.audit)
 app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")
+app.add_typer(gateways.app, name="gateways")
 app.command("demo", epilog=EXIT_CODES)(demo.demo)
 app.command("bench", context_settings=bench.PASSED_ON)(bench.bench)
 app.command("serve", epilog=EXIT_CODES)(serving.serve)

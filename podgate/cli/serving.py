@@ -3,6 +3,7 @@
 What they run is imported when they do: every other command would pay half a second for it.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,42 @@ EarlyDrop = Annotated[
         "RATE percent of them, rising to all of them at FULL. [default: none]",
     ),
 ]
+ProxyFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy-from",
+        metavar="NETWORK",
+        callback=lambda words: _networks(words),
+        help="Network or address of balancers that send the PROXY protocol's header (v1 or v2): required from there, "
+        "not read from anywhere else. [default: none]",
+    ),
+]
+Health = Annotated[
+    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready and /live. [default: none]")
+]
+DrainNotice = Annotated[
+    float,
+    typer.Option(
+        "--drain-notice",
+        min=0,
+        max=86400,
+        callback=lambda seconds: _number(seconds),
+        help="Seconds in which /ready says no and connections are still taken, before --drain.",
+    ),
+]
+ControllerUrl = Annotated[
+    str, typer.Option("--controller", help="https://api.DOMAIN of a controller elsewhere. [default: of the same home]")
+]
+ControllerCa = Annotated[
+    Path | None, typer.Option("--controller-ca", help="PEM: whom to trust for that, beside the machine's authorities.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="What podgate gateways token create printed; closed to others.")
+]
+Name = Annotated[str, typer.Option("--name", help="Its own name, as podgate gateways shows it. [default: made up]")]
+ClientCa = Annotated[
+    Path | None, typer.Option("--client-ca", help="PEM: the controller's authority, for client certificates.")
+]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -64,13 +101,16 @@ def serve(
     certificate: Certificate = None,
     key: Key = None,
     early_drop: EarlyDrop = "",
+    proxy_from: ProxyFrom = None,
+    health: Health = None,
+    drain_notice: DrainNotice = 0.0,
 ) -> None:
     """Run all of Podgate on this machine: the gateway on one TLS port, and the controller that launches pods."""
     from podgate import serving
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
-        early_drop,
+        early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     serving.serve(place)
 
@@ -94,16 +134,25 @@ def gateway(
     peer_key: PeerKey = None,
     peer_ca: PeerCa = None,
     early_drop: EarlyDrop = "",
+    proxy_from: ProxyFrom = None,
+    health: Health = None,
+    drain_notice: DrainNotice = 0.0,
+    controller: ControllerUrl = "",
+    controller_ca: ControllerCa = None,
+    token_file: TokenFile = None,
+    name: Name = "",
+    client_ca: ClientCa = None,
 ) -> None:
-    """Run a gateway alone, fed by a routes file, or by the controller of the same home."""
+    """Run a gateway alone, fed by a routes file, by the controller of the same home, or by one elsewhere."""
     from podgate import serving
+    from podgate.following import Follow
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
-        early_drop,
+        early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
-    serving.gateway(place, routes, among)
+    serving.gateway(place, routes, among, Follow(controller, token_file, controller_ca, name, client_ca))
 
 
 def controller(
@@ -131,3 +180,18 @@ def _early_drop(text: str) -> str:
         return text and str(EarlyDrop.parse(text))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _networks(words: list[str] | None) -> list[str]:
+    from gateway.balancing import Balancers
+
+    try:
+        return [str(Balancers.parse(",".join(words)))] if words else []
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _number(seconds: float) -> float:
+    if math.isnan(seconds):  # neither too little nor too much
+        raise typer.BadParameter("expected seconds, such as 5")
+    return seconds

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs.authority import CLOCK_SKEW, Authority
+from certs.authority import CLOCK_SKEW, ELSEWHERE_LIFETIME, Authority
 from certs.client import ClientName, InvalidRequest, read_client
 from certs.files import CertificateProblem
+from certs.peer import is_gateway
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 BACKDATED = CLOCK_SKEW.total_seconds()
@@ -79,3 +80,23 @@ def test_the_certificate_of_a_server_names_no_client(authority: Authority) -> No
     leaf = x509.load_pem_x509_certificate(authority.issue(["a.test"], NOW).chain_pem)
     assert read_client(leaf, BACKDATED) is None
     assert read_client(authority.certificate, BACKDATED) is None
+
+
+def test_a_gateway_elsewhere_gets_certificates_for_hosts_and_for_peers_that_are_not_each_other(
+    authority: Authority,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    hosts = x509.load_pem_x509_certificate(authority.sign_hosts(request(key), ["*.pods.test", "pods.test"], NOW))
+    peer = x509.load_pem_x509_certificate(authority.sign_peer(request(key), NOW))
+    for signed in (hosts, peer):
+        signed.verify_directly_issued_by(authority.certificate)
+        assert signed.public_key() == key.public_key()
+        assert signed.not_valid_after_utc == NOW + ELSEWHERE_LIFETIME
+        assert read_client(signed, BACKDATED) is None
+        assert b"mallory" not in signed.public_bytes(serialization.Encoding.DER)
+        assert b"bank.test" not in signed.public_bytes(serialization.Encoding.DER)
+    names = hosts.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["*.pods.test", "pods.test"]
+    assert (is_gateway(hosts), is_gateway(peer)) == (False, True)
+    usages = hosts.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]

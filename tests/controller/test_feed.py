@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed, NotLive, NotPublished
+from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed
+from controller.gateways import NotLive, NotPublished
 from controller.pulse import Pulse
 from router.credentials import Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress

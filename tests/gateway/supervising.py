@@ -1,6 +1,6 @@
 """A supervisor with real workers, and a source in the test's hand."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from gateway.leaves import FileLeaves
 from gateway.options import Options
 from gateway.peers import Peers
 from gateway.sources import Documents
+from gateway.standing import Standing
 from gateway.supervisor import Plan, Supervisor
 from router.access import AccessLevel
 from router.model import Protocol, Route, parse_address
@@ -28,6 +29,7 @@ class Told:
         self.acknowledged: list[tuple[Version, list[str]]] = []
         self.reported: list[Mapping[str, Any]] = []
         self.followers = 0
+        self.standings: list[Standing] = []
         self.away = False
         self._changed = trio.Event()
         self._streams: list[trio.MemoryReceiveChannel[object]] = []
@@ -58,6 +60,12 @@ class Told:
         self.reported += entries
         self._beat()
 
+    async def tell(self, standing: Standing) -> None:
+        if self.away:
+            raise OSError("away")
+        self.standings.append(standing)
+        self._beat()
+
     def reload(self) -> None:
         return
 
@@ -86,6 +94,13 @@ class Told:
             while len(self.reported) < number:
                 await self._changed.wait()
 
+    async def until_standing(self, holds: Callable[[Standing], bool]) -> Standing:
+        """Wait for a report that is as it should be, and give it."""
+        with trio.fail_after(DEADLINE):
+            while not (found := [each for each in self.standings if holds(each)]):
+                await self._changed.wait()
+        return found[-1]
+
     def _beat(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
@@ -102,11 +117,11 @@ def snapshot(number: int, routes: Iterable[Route] = (), epoch: str = "one") -> d
 @asynccontextmanager
 async def supervising(
     source: Told, directory: Path, leaf: Leaf, workers: int = 1, *, replica: int = 0, drain: float = 0.0,
-    peers: Peers | None = None,
+    peers: Peers | None = None, health: tuple[str, int] | None = None, notice: float = 0.0,
 ) -> AsyncIterator[Supervisor]:  # fmt: skip
     leaves = FileLeaves(*write_leaf(leaf, directory))
     options = Options(drain=drain, replica=replica)
-    plan = Plan((("127.0.0.1", 0),), workers, options, directory / "kept" / "routes.json")
+    plan = Plan((("127.0.0.1", 0),), workers, options, directory / "kept" / "routes.json", health, notice)
     supervisor = Supervisor(plan, source, leaves, peers)
     with trio.fail_after(2 * DEADLINE):
         async with trio.open_nursery() as nursery:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from certs.leaf import Leaf
 from gateway import lastgood
+from gateway import supervisor as supervisor_module
 from gateway.supervisor import Supervisor
 from router.access import AccessLevel
 from router.credentials import Credential, User
@@ -19,7 +21,7 @@ from router.table import RouteTable
 from tests.gateway.process import echo_once
 from tests.gateway.supervising import HOST, Told, route, snapshot, supervising
 from tests.gateway.web.site import ALICE, bearer, request, token
-from tests.peers import Upstream, tls_to, trusting
+from tests.peers import DEADLINE, Upstream, tls_to, trusting
 
 BAD = {"host": "bad.pods.test", "protocol": "gopher"}
 
@@ -141,6 +143,27 @@ async def test_while_the_source_is_away_the_last_good_table_is_served(
         source.say(snapshot(1, [route("new.pods.test", echoing)], epoch="two"))
         await source.until_acknowledged(Version("two", 1))
         await echoes(supervisor, ca, "new.pods.test")
+
+
+async def test_a_table_is_kept_however_soon_the_gateway_ends(
+    tmp_path: Path, leaf: Leaf, echoing: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "SAVE_PAUSE", 3600.0)
+    source = Told()
+    async with supervising(source, tmp_path, leaf):
+        source.say(snapshot(1, [route(HOST, echoing)]))
+        await source.until_acknowledged(Version("one", 1))
+        await trio.testing.wait_all_tasks_blocked()  # it gathers changes now
+    assert HOST in (tmp_path / "kept" / "routes.json").read_text()
+
+
+async def test_that_nothing_was_told_is_not_kept(tmp_path: Path, leaf: Leaf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next start would take it for a table, and not wait for one."""
+    monkeypatch.setattr(supervisor_module, "FIRST_ROUTES_PATIENCE", 0.0)
+    async with supervising(Told(), tmp_path, leaf) as supervisor:
+        with trio.fail_after(DEADLINE):
+            await supervisor.ready.wait()
+    assert not (tmp_path / "kept" / "routes.json").exists()
 
 
 async def test_a_damaged_last_good_table_is_no_obstacle(

@@ -3,6 +3,7 @@
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_a_link_in_place_of_a_socket_is_not_followed(run: Path, listener: socket
     listener.setblocking(False)
     with pytest.raises(BlockingIOError):
         listener.accept()
+
+
+def test_podgate_itself_is_not_told_of_as_a_pod(run: Path) -> None:
+    own = replace(route_to(run / "none"), protocol=Protocol.HTTP, own=True)
+    with pytest.raises(Refusal, match="controller cannot be reached through this gateway") as refused:
+        drive(dial(own, 5))
+    assert "have this name lead to the one beside it" in str(refused.value.hint)
 
 
 def test_a_file_in_place_of_a_socket_is_refused(run: Path) -> None:

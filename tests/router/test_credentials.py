@@ -104,6 +104,7 @@ def test_a_record_goes_through_json_and_back(record: Credential) -> None:
         ({**TOKEN, "a": 1, "b": 2}, "a, b"),
         ({**KEY, "id": ""}, "id"),
         ({**KEY, "secret": "!"}, "secret"),
+        ({**KEY, "secret": SECRET[:-1] + "Î"}, "secret"),
         ({**KEY, "secret": SECRET[:40]}, "secret"),
         ({**KEY, "secret": None}, "secret"),
         ({**KEY, "secret": SECRET + "\n!"}, "secret"),

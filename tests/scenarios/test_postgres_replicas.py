@@ -2,24 +2,20 @@
 gateway that is told to cancel is never the one whose session it is.
 """
 
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
 from tests.gateway.process import GatewayProcess
-from tests.running import PATIENCE, Podgate, free_port
+from tests.running import Podgate, free_port
 from tests.scenarios.api import create, delete, in_force, share
 from tests.scenarios.clients.driven import Client
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import Way, into, owner_of
 from tests.scenarios.people import add, make_token
+from tests.scenarios.replicas import balancer, controller
 from tests.scenarios.test_postgres_matrix import is_cancelled, libpq, others
 
 
@@ -38,8 +34,8 @@ class Site:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     ports = (free_port(), free_port())
-    with _balancer(ports) as port, ExitStack() as ended:
-        podgate = ended.enter_context(_controller(port))
+    with balancer(ports) as port, ExitStack() as ended:
+        podgate = ended.enter_context(controller(port))
         for gateway in _gateways(podgate, ports):
             ended.callback(gateway.close)
             gateway.wait_for("gateway is up on")
@@ -50,31 +46,6 @@ def site() -> Iterator[Site]:
         in_force(podgate, "closed")
         ended.callback(_delete_pods, podgate)
         yield Site({"public": owner_of(podgate, public), "closed": into(podgate, closed, "anna", token)}, ports)
-
-
-@contextmanager
-def _balancer(ports: tuple[int, int]) -> Iterator[int]:
-    command = [sys.executable, str(Path(__file__).with_name("balancer.py")), *map(str, ports)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as balancer:
-        assert balancer.stdout
-        yield int(balancer.stdout.readline())
-
-
-@contextmanager
-def _controller(port: int) -> Iterator[Podgate]:
-    podgate = Podgate(Path(tempfile.mkdtemp(prefix="pg-")))
-    podgate.port = port
-    command = [sys.executable, "-m", "podgate", "controller", "--home", str(podgate.home)]
-    with (podgate.home / "serve.log").open("ab") as log:
-        podgate.serve = subprocess.Popen(
-            [*command, "--listen", f"127.0.0.1:{podgate.port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        yield podgate
-    finally:
-        podgate.serve.terminate()
-        podgate.serve.wait(PATIENCE)
-        shutil.rmtree(podgate.home)
 
 
 def _gateways(podgate: Podgate, ports: tuple[int, int]) -> Iterator[GatewayProcess]:

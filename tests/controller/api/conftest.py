@@ -64,8 +64,8 @@ class Api:
     ended: trio.Event = field(default_factory=trio.Event)
 
     @asynccontextmanager
-    async def lines(self, path: str) -> AsyncIterator[Lines]:
-        token = (self.settings.home / "admin.token").read_text().strip()
+    async def lines(self, path: str, token: str = "") -> AsyncIterator[Lines]:
+        token = token or (self.settings.home / "admin.token").read_text().strip()
         async with await trio.open_unix_socket(self.settings.socket) as stream:
             lines = Lines(stream, path, token)
             await lines.begin()

@@ -19,6 +19,7 @@ READERS = "200 200 200 200 200 200 404 200 404 200 403"
 MANAGERS = "200 200 200 200 403 403 404 200 404 403 403"
 OWNERS = "200 200 200 403 403 403 404 200 404 403 403"
 SERVICES = "200 403 403 403 403 403 403 403 403 403 200"
+STANDING = {"replica": "none", "workers": 1, "links": 0, "openings": 0, "draining": False}
 
 # Method, path, body, who; the status that stands for 200. `NEW` is another name each time; `{…}` is made before.
 TABLE: list[tuple[str, str, object, str, int]] = [
@@ -73,6 +74,12 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("GET", "/v1/routes/stream?replica=NEW", None, SERVICES, 200),
     ("POST", "/v1/routes/ack", {"replica": "none", "epoch": "e", "version": 1}, SERVICES, 409),
     ("POST", "/v1/routes/audit", {"replica": "none", "entries": []}, SERVICES, 204),
+    ("POST", "/v1/routes/standing", STANDING, SERVICES, 409),
+    ("POST", "/v1/routes/certificate", {"replica": "none", "csr": "none"}, SERVICES, 422),
+    ("GET", "/v1/gateways", None, ADMINS, 200),
+    ("GET", "/v1/gateway-tokens", None, ADMINS, 200),
+    ("POST", "/v1/gateway-tokens", {"name": "NEW"}, ADMINS, 201),
+    ("DELETE", "/v1/gateway-tokens/none", None, ADMINS, 404),
     ("GET", "/v1/routes/nothing-here", None, SERVICES, 404),
     ("DELETE", "/v1/pods/mydb", None, OWNERS, 202),
 ]

@@ -16,6 +16,7 @@ from controller.console.app import Console, create_console
 from controller.control import Control
 from controller.desk import Desk
 from controller.feed import Feed
+from controller.gatewaytokens import GatewayTokens
 from controller.identity import By
 from controller.keeping import Keeping
 from controller.model import Phase, Pod, Status
@@ -134,6 +135,7 @@ async def placed(home: Path, environ: Mapping[str, str], **settings: Any) -> Asy
         control = Control(
             settings=known, pods=pods, people=people, feed=feed, runtime=runtime, templates=TEMPLATES,
             changed=changed, scopes={}, started_at=0.0, keeping=Keeping(pods, feed, runtime, TEMPLATES, changed),
+            gateway_tokens=GatewayTokens(desk, people.audit, {}, changed),
         )  # fmt: skip
         await people.load()
         place = Place(control, create_console(control, environ, clock.now), clock)

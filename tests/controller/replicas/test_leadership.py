@@ -164,10 +164,10 @@ async def test_who_leads_no_more_sets_no_passwords(database: URL) -> None:
 async def test_which_replica_leads_is_known_as_long_as_it_does(database: URL, nursery: trio.Nursery) -> None:
     one = Candidate(database)
     with Store(database) as store:
-        assert store.followed("one") == ([], "")
+        assert store.followed("one").leader == ""
         scope = await nursery.start(one.run)
         await one.leads()
-        assert store.followed("one") == ([], "one")
+        assert store.followed("one").leader == "one"
         end_sessions(database)
-        assert store.followed("one") == ([], "")
+        assert store.followed("one").leader == ""
     scope.cancel()

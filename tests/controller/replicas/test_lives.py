@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import pytest
@@ -27,6 +27,7 @@ from tests.unixhttp import to_socket
 ROOT = Path(__file__).parents[3]
 PATIENCE = 30.0  # seconds until a test gives up
 PODS = 4
+_Answer = TypeVar("_Answer")
 
 
 class Replica:
@@ -188,7 +189,8 @@ def test_a_pod_is_routed_at_one_replica_by_the_gateways_of_another(home: Path, d
                 document = json.loads(line)
                 if document["kind"] != "ping":
                     version = {"epoch": document["epoch"], "version": document["version"], "rejected": []}
-                    one.http.post("/v1/routes/ack", json={"replica": "g", **version})
+                    answer = other.http.post("/v1/routes/ack", json={"replica": "g", **version})
+                    assert answer.status_code == 204, answer.text  # also where its stream is not
                 if waiting.done():
                     break
         assert waiting.result().json()["routed"] is True
@@ -200,11 +202,40 @@ def test_a_pod_is_routed_at_one_replica_by_the_gateways_of_another(home: Path, d
         assert snapshot["version"] >= version["version"]
 
 
+def test_a_gateways_token_is_known_and_its_name_its_own_at_every_replica(home: Path, database: URL) -> None:
+    def stream(by: Replica, instance: str) -> AbstractContextManager[httpx.Response]:
+        path = f"/v1/routes/stream?replica=berlin&instance={instance}&workers=3"
+        return by.http.stream("GET", path, headers={"authorization": f"Bearer {token}"})
+
+    with two(home, database) as (one, other):
+        token = other.http.post("/v1/gateway-tokens", json={"name": "berlin"}).json()["token"]
+        one.http.post("/v1/users", json={"name": "alice"})  # whoever changes something has learned what others did
+        with stream(one, "first") as following:
+            assert following.status_code == 200
+            other.http.post("/v1/users", json={"name": "bob"})
+            (known,) = until(lambda: other.get("/v1/gateways")["gateways"])
+            assert (known["replica"], known["workers"]) == ("berlin", 3)
+            with stream(other, "second") as refused:
+                assert refused.status_code == 409
+            assert other.http.delete("/v1/gateway-tokens/berlin").status_code == 204
+            for _ in following.iter_raw():  # until it ends, as it does for who is let in no more
+                pass
+        with stream(one, "first") as refused:
+            assert refused.status_code == 401
+
+
+def until(look: Callable[[], _Answer]) -> _Answer:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < deadline
+    return found
+
+
 def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> None:
     mark = a_mark()
     with server() as own, two(home, own.database()) as (one, other):
         assert other.create("page", mark).status_code == 201
-        one.available("page")
+        other.available("page")  # which it is in the store, then
         (running,) = processes_with(f"{mark}-page")
         own.stop()
         for replica in (one, other):

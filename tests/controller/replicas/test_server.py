@@ -5,12 +5,14 @@ again as soon as it can be. The password is told to nobody.
 import re
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 from sqlalchemy import URL
 
+from controller.gateways import Standing, Who
 from controller.model import Event, Pod
 from controller.names import new_key
 from controller.replicas import desk
@@ -21,6 +23,7 @@ from controller.store.postgres import connect
 from controller.store.presence import Followed
 from controller.store.store import Store
 from router.access import AccessLevel
+from router.snapshot import Rejected, Version
 from tests.databases import PASSWORD, Server, server
 
 CREATED = Event(1.0, "created", "")
@@ -129,21 +132,26 @@ async def test_changes_do_not_wait_for_each_other_for_ever(database: URL, monkey
     monkeypatch.setattr(desk, "TURN_LIMIT", 0.1)
     with Store(database) as store:
         shared = SharedDesk(store)
-        async with shared.changing:
+
+        async def change() -> None:
             with pytest.raises(StoreFailure, match="too slow for all that is to be changed; try again"):
                 async with shared.changing:
                     pass
+
+        async with shared.changing, trio.open_nursery() as waiting:
+            waiting.start_soon(change)
         async with shared.changing:
             pass
 
 
 def test_an_address_may_name_several_servers_and_settings(database: URL) -> None:
-    several = database.set(host=None, port=None).set(
-        query={
-            "host": ("127.0.0.1:1", f"127.0.0.1:{database.port}"),
-            "target_session_attrs": "read-write",
-            "options": "-c search_path=elsewhere,public",
-        }
+    query = {
+        "host": ("127.0.0.1:1", f"127.0.0.1:{database.port}"),
+        "target_session_attrs": "read-write",
+        "options": "-c search_path=elsewhere,public",
+    }
+    several = URL.create(
+        database.drivername, database.username, database.password, database=database.database, query=query
     )
     assert postgres.name_of(several).endswith(f"at 127.0.0.1:1,127.0.0.1:{database.port}")
     with Store(several) as store, connect(several) as session:
@@ -180,12 +188,14 @@ def test_a_password_is_not_taken_for_a_part_of_the_place(text: str) -> None:
 
 
 def test_gateways_are_known_as_long_as_their_replica_tells(database: URL) -> None:
-    gateway = Followed("g", 1, 5.0, "epoch", 7, (("a.test", 6, "no"),))
+    who, standing = Who("i", 2, "0.1", "::1"), Standing(2, 3, 4, draining=True, addresses=("h:1",))
+    gateway = Followed("g", 1, 5.0, "epoch", 7, (("a.test", 6, "no"),), who, standing)
     with Store(database) as one, Store(database) as other, connect(database) as session:
         one.tell_followed("one", [gateway])
-        assert (other.followed("other")[0], one.followed("one")[0]) == ([gateway], [])
+        assert other.followed("other") == ([], [gateway], "")
+        assert one.followed("one") == ([gateway], [], "")
         session.execute(b"UPDATE gateways SET told_at = told_at + 3600")  # then the database's clock was put back
-        assert other.followed("other")[0] == []
+        assert other.followed("other") == ([], [], "")
         session.execute(b"UPDATE gateways SET told_at = told_at - 7200")
         other.tell_followed("other", [])
         assert session.execute(b"SELECT count(*) FROM gateways").fetchone() == (0,)
@@ -201,3 +211,19 @@ def test_an_address_that_cannot_be(text: str) -> None:
     ) as caught:
         postgres.parse_url(text)
     assert "secret" not in str(caught.value)
+
+
+def test_what_a_gateway_acknowledges_elsewhere_is_not_lost(database: URL) -> None:
+    gateway = Followed("g", 1, 5.0, "epoch", 7)
+    with Store(database) as one, Store(database) as other:
+        assert not other.pass_on("g", Version("epoch", 8), [])
+        one.tell_followed("one", [gateway])
+        assert other.pass_on("g", Version("epoch", 9), [Rejected("a.test", "no")])
+        assert not other.pass_on("g", Version("epoch", 8), []), "which came late"
+        later = replace(gateway, number=9, rejected=(("a.test", 9, "no"),))
+        assert one.followed("one").own == [later]
+        one.tell_followed("one", [gateway])  # by who does not know yet
+        assert other.followed("other").elsewhere == [later]
+        again = replace(gateway, since=6.0, epoch="", number=0)
+        one.tell_followed("one", [again])
+        assert other.followed("other").elsewhere == [again], "another stream begins with nothing"

@@ -72,7 +72,7 @@ async def test_a_long_way_is_gone_by_a_snapshot(feed: SharedFeed) -> None:
 async def test_a_gateway_that_runs_more_than_this_replica_knows_waits(
     feed: SharedFeed, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with aclosing(feed.follow("g", 1, Version("e", 12))) as stream, trio.open_nursery() as nursery:
+    async with aclosing(feed.follow("g", 1, ran=Version("e", 12))) as stream, trio.open_nursery() as nursery:
         nursery.start_soon(reach_later, feed)
         assert (await read(stream, Routes())).version == ("e", 12)
     assert trio.current_time() < 2
@@ -91,7 +91,7 @@ async def test_no_gateway_waits_for_ever(
     feed: SharedFeed, ran: Version, waits: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
     began = trio.current_time()
-    async with aclosing(feed.follow("g", 1, ran)) as stream:
+    async with aclosing(feed.follow("g", 1, ran=ran)) as stream:
         assert (await read(stream, Routes())).version == ("e", 10)
     assert (trio.current_time() - began > 1) is waits
 

@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String, nullable=False),
         sa.Column("number", NUMBER, nullable=False),
         sa.Column("rejected", sa.JSON, nullable=False),
+        sa.Column("who", sa.JSON, nullable=False),
+        sa.Column("standing", sa.JSON, nullable=False),
         sa.Column("told_at", sa.Float, nullable=False),
     )
     first = {"id": 1, "epoch": secrets.token_hex(8), "number": 1, "term": 0, "leader": ""}

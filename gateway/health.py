@@ -1,0 +1,110 @@
+"""Health: plain HTTP for balancers and orchestrators, on an address of its own that strangers need not reach.
+
+    GET /ready    200 while new connections are welcome, else 503 and why not; a drain says so before it begins
+    GET /live     200 as long as the supervisor answers at all
+
+One request a connection, read as far as its path. It tells nothing but this, and asks for no token: let only those
+reach it who look after the gateway.
+"""
+
+import errno
+import logging
+from collections.abc import Callable
+
+import trio
+
+from gateway.listening import listen
+
+log = logging.getLogger("podgate.health")
+
+LARGEST_HEAD = 4096  # bytes of a request's head: probes send a few hundred
+PATIENCE = 5.0  # seconds for a request to come and its answer to be taken
+MOST_CONNECTIONS = 64  # at once; further ones are closed
+REST = 1.0  # seconds after which a shortage may be over
+_END = b"\r\n\r\n"
+_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+class Health:
+    """The endpoint of one replica."""
+
+    def __init__(self, place: tuple[str, int], why_not_ready: Callable[[], str]) -> None:
+        """Listen at `place`; `why_not_ready` gives a sentence, or nothing while all is well. Raises CannotListen."""
+        self._listener = listen(*place, 1)[0]
+        self._why_not_ready = why_not_ready
+        self._served = 0
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
+        async with trio.open_nursery() as nursery, listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                        log.error("health: cannot take a connection: %s", error.strerror)
+                        await trio.sleep(REST)
+                    continue  # otherwise it left while it was queued (accept(2): treat like EAGAIN)
+                if self._served >= MOST_CONNECTIONS:
+                    await stream.aclose()
+                    continue
+                nursery.start_soon(self._serve_one, stream)
+
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        self._served += 1
+        try:
+            with trio.move_on_after(PATIENCE):
+                async with stream:
+                    head = await _receive_head(stream)
+                    if head:
+                        await stream.send_all(answer(head, self._why_not_ready))
+                        await stream.send_eof()
+                        await stream.receive_some()  # its end: an unread byte would make ours a reset
+        except trio.BrokenResourceError:
+            pass  # it has left
+        finally:
+            self._served -= 1
+
+
+async def _receive_head(stream: trio.SocketStream) -> bytes:
+    """Receive a request's head, or as much of it as may be; nothing if it never ends."""
+    head = b""
+    while _END not in head and len(head) < LARGEST_HEAD:
+        part = await stream.receive_some(LARGEST_HEAD - len(head))
+        if not part:
+            return b""
+        head += part
+    return head
+
+
+def answer(head: bytes, why_not_ready: Callable[[], str]) -> bytes:
+    """Give the answer to a request."""
+    words = head.partition(b"\r\n")[0].split(b" ")
+    if _END not in head or len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+        return _written(400, "expected a request of HTTP/1.1")
+    method, target, _version = words
+    if method not in (b"GET", b"HEAD"):
+        return _written(405, "expected GET or HEAD")
+    status, text = _judge(target.partition(b"?")[0], why_not_ready)
+    return _written(status, text, body=method == b"GET")
+
+
+def _judge(path: bytes, why_not_ready: Callable[[], str]) -> tuple[int, str]:
+    if path == b"/live":
+        return 200, "live"
+    if path != b"/ready":
+        return 404, "there are /ready and /live"
+    reason = why_not_ready()
+    return (503, reason) if reason else (200, "ready")
+
+
+def _written(status: int, text: str, *, body: bool = True) -> bytes:
+    data = f"{text}\n".encode()
+    allow = "Allow: GET, HEAD\r\n" if status == 405 else ""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(data)}\r\nCache-Control: no-store\r\n{allow}Connection: close\r\n\r\n"
+    )
+    return head.encode() + (data if body else b"")

@@ -1,0 +1,86 @@
+"""Following a controller elsewhere: what is asked of its address, its authority, and the file that holds the token."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.following import LONGEST_TOKEN, Controller, TurnedAway, Who, read_token
+from podgate.cli.failure import Failure
+from podgate.following import Follow
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "berlin.token"
+    path.write_text("pgt_secret\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o440])
+def test_a_token_is_read_from_a_file_that_others_cannot_read(token: Path, mode: int) -> None:
+    token.chmod(mode)
+    assert read_token(token) == "pgt_secret"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o601])
+def test_a_token_that_is_open_to_others_is_refused(token: Path, mode: int) -> None:
+    token.chmod(mode)
+    with pytest.raises(TurnedAway, match=r"is open to others .* run: chmod 600"):
+        read_token(token)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "two words", "pgt_ä", "x" * (LONGEST_TOKEN + 1), "one\ntwo", "pgt_\0x", "pgt_\x7f"]
+)
+def test_what_is_no_token_is_refused_without_being_shown(token: Path, text: str) -> None:
+    token.write_text(text)
+    with pytest.raises(TurnedAway, match="is no token") as refused:
+        read_token(token)
+    assert not text.strip() or text.strip() not in str(refused.value)
+
+
+def test_a_missing_token_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TurnedAway, match=r"cannot read the token at .*none: No such file"):
+        read_token(tmp_path / "none")
+
+
+@pytest.mark.parametrize("url", ["http://api.pods.test", "api.pods.test", "ftp://api.pods.test", "HTTPS"])
+def test_a_controller_elsewhere_is_followed_over_tls_alone(token: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="is not an https:// URL"):
+        Controller(url, token).check()
+
+
+def test_an_authority_that_is_none_is_told(token: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot use the authority"):
+        Controller("https://api.pods.test", token, ca=tmp_path / "none").check()
+    with pytest.raises(ValueError, match="it holds no certificate"):
+        Controller("https://api.pods.test", token, ca=token).check()
+
+
+def test_each_life_says_that_it_is_another() -> None:
+    one, other = Who("berlin", 2), Who("berlin", 2)
+    assert one.query() | {"instance": ""} == other.query() | {"instance": ""}
+    assert one.instance != other.instance
+
+
+@pytest.mark.parametrize(
+    ("follow", "routes", "reason"),
+    [
+        (Follow(url="https://api.x"), None, "needs --token-file"),
+        (Follow(token=Path("t")), None, "give --controller"),
+        (Follow(ca=Path("t")), None, "give --controller"),
+        (Follow(url="https://api.x", token=Path("t")), Path("routes.toml"), "--routes is instead of a controller"),
+        (Follow(name="berlin"), Path("routes.toml"), "--routes is instead of a controller"),
+        (Follow(client_ca=Path("/none/ca.pem")), None, "there is no file /none/ca.pem"),
+    ],
+)
+def test_what_does_not_go_together_is_told(follow: Follow, routes: Path | None, reason: str) -> None:
+    with pytest.raises(Failure, match=reason):
+        follow.check(routes)
+
+
+def test_the_home_s_own_controller_needs_nothing() -> None:
+    Follow().check(None)
+    Follow(name="berlin").check(None)
+    Follow(url="https://api.x", token=Path("t")).check(None)
