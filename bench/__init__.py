@@ -18,7 +18,8 @@ paper      the studies of this field, repeated: what is added to a query that re
 
 How a run goes: `cli` takes the command, `run` sees what is here, `rounds` starts a fresh `process` for every round, its
 configuration from `peers/`, and hands the experiment a Round to measure with `load/`. `record` keeps every sample;
-`targets`, `tables` and `pictures/` say what they mean, now or later from the JSON alone.
+`targets`, `tables` and `pictures/` say what they mean, now or later from the JSON alone; `showing` is what the commands
+have in common.
 
 podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out DIR] [--json]
 podgate bench report DIR

@@ -1,17 +1,14 @@
 """`podgate bench`: measure Podgate beside its peers, rebuild a report, soak it, or look at one pod's endpoint."""
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench import record as records
 from bench import tables
@@ -24,7 +21,8 @@ from bench.peers.all import ORDER
 from bench.pod import ask_pod
 from bench.record import Record
 from bench.run import RESULTS, Plan, begin, look_for, measure, rounds
-from bench.soak import prepare, rebuild, soak
+from bench.showing import counting, known, pictures, prepare, show
+from bench.soak import rebuild, soak
 from bench.soaked import NAME as SOAK
 from bench.targets import judge
 from podgate.cli.failure import Failure
@@ -54,8 +52,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run experiments; raw samples, a report and pictures go to a directory, the tables also to standard output."""
-    chosen = _known("experiment", experiments or list(EXPERIMENTS), tuple(EXPERIMENTS))
-    asked = _known("peer", [name.strip() for name in peers.split(",")], ORDER)
+    chosen = known("experiment", experiments or list(EXPERIMENTS), tuple(EXPERIMENTS))
+    asked = known("peer", [name.strip() for name in peers.split(",")], ORDER)
     present, absent, versions = look_for(asked)
     for line in absent:
         typer.echo(line, err=True)
@@ -114,57 +112,24 @@ def main() -> None:
 
 
 def _show(record: Record, directory: Path, as_json: bool) -> None:
-    pictures = _pictures(record, directory)
-    text = tables.report(record, pictures)
-    (directory / "README.md").write_text(text, encoding="utf-8")
-    if as_json:
+    def drawn() -> list[str]:
+        from bench.pictures import draw
+
+        return draw.draw(record, directory)
+
+    def document() -> dict[str, Any]:
         verdicts = [
             {"target": one.target.what, "against": one.peer, "ratio": one.ratio, "met": one.met}
             for one in judge(record)
         ]
-        typer.echo(json.dumps({**records.to_document(record), "targets": verdicts}, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        Console().print(Markdown(text))
-    else:
-        typer.echo(text)
-    typer.echo(f"results: {directory}", err=True)
+        return {**records.to_document(record), "targets": verdicts}
 
-
-def _pictures(record: Record, directory: Path) -> list[str]:
-    try:
-        from bench.pictures import draw
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        typer.echo("no pictures: matplotlib is not installed; pip install 'podgate[bench]'", err=True)
-        return []
-    return draw.draw(record, directory)
-
-
-def _known(kind: str, names: list[str], known: tuple[str, ...]) -> list[str]:
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"there is no {kind} {name!r}; there are {', '.join(known)}")
-    return [name for name in known if name in names]
+    show(tables.report(record, pictures(drawn)), document, directory, as_json)
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Show how far the run is. It redraws only between rounds: nothing else is to run while one is measured."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, auto_refresh=False, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        begun = 0
-
-        def tell(text: str) -> None:
-            nonlocal begun
-            progress.update(task, description=text, completed=begun, refresh=True)
-            if not console.is_terminal:
-                typer.echo(f"[{begun + 1}/{total}] {text}", err=True)
-            begun += 1
-
-        yield tell
-        progress.update(task, description="done", completed=total, refresh=True)
+    """Show how far the run is, by what is begun."""
+    with counting(total) as tell:
+        begun = count()
+        yield lambda text: tell(text, next(begun))

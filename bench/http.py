@@ -69,7 +69,8 @@ http {{
     file.write_text(configuration)
     command = [NGINX.find(), "-c", str(file), "-e", str(directory / "upstream.err")]
     with running(command, directory / "upstream.log") as program:
-        listens(port, STARTING, program.check)
+        if not program.comes_to(lambda: listens(port), STARTING):
+            raise TimeoutError(f"nobody listens on port {port} after {STARTING:g} s")
         yield port, None
 
 

@@ -1,15 +1,17 @@
 """A program under test: started fresh on its core, its clock and memory read from the kernel, and stopped again."""
 
 import os
+import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 STOPPING = 10.0  # seconds a program gets to end by itself
+BETWEEN = 0.05  # seconds between two questions whether it serves
 
 
 class Died(Exception):
@@ -60,12 +62,39 @@ class Program:
         if self.process.poll() is not None:
             raise Died(f"ended with status {self.process.returncode}: {last_words(self.log)}")
 
+    def comes_to(self, serve: Callable[[], bool], patience: float) -> bool:
+        """Ask whether it serves until it does, or that takes too long: a program of others tells nobody. Raises Died as
+        soon as it ends.
+        """
+        self.check()
+        deadline = time.monotonic() + patience
+        with _end_of(self.process.pid) as end:
+            while not serve():
+                if end.poll(BETWEEN * 1000):
+                    self.process.wait()
+                self.check()
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
     def _family(self) -> list[int]:
         children = _children()
         found = [self.process.pid]
         for pid in found:
             found += sorted(children.get(pid, ()))
         return found
+
+
+@contextmanager
+def _end_of(pid: int) -> Iterator[select.poll]:
+    """Give what waits for the end of a child, which need not be waited for otherwise."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        end = select.poll()
+        end.register(descriptor, select.POLLIN)
+        yield end
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -90,12 +89,8 @@ def serving(peer: Peer, job: Job, presented: Certificate) -> Iterator[Program]:
         for path in (job.directory, *job.directory.iterdir()):
             shutil.chown(path, peer.user)
     with running(command, job.directory / "log", peer.environment) as program:
-        deadline = time.monotonic() + STARTING
-        while not serves(job.port, job.mode, peer.direct_tls):
-            program.check()
-            if time.monotonic() > deadline:
-                raise Died(f"does not serve within {STARTING:g} s")
-            time.sleep(0.05)
+        if not program.comes_to(lambda: serves(job.port, job.mode, peer.direct_tls), STARTING):
+            raise Died(f"does not serve within {STARTING:g} s")
         yield program
 
 

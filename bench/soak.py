@@ -1,7 +1,5 @@
 """`podgate bench soak`: does the gateway stay as small as it was, whatever its clients do, and however long?"""
 
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +7,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from bench import soaked as soaks
 from bench.flatness import AFTER, CONNECTIONS, MIXED
 from bench.missing import Missing
 from bench.process import Died
-from bench.run import RESULTS, make_directory
+from bench.run import RESULTS
+from bench.showing import pictures, prepare, show
 from bench.soaked import Soaked
 from bench.soaking import Plan, Tell, conduct
 from bench.watch import Sample
@@ -49,44 +47,20 @@ def soak(
         raise Failure(f"the soak {found.outcome()}: {soaks.verdict(found)}; see {directory / 'README.md'}")
 
 
-def prepare(out: Path | None, name: str, suffix: str = "") -> Path:
-    """Make the directory for results before the work is done that fills it."""
-    try:
-        return make_directory(out, name, suffix)
-    except OSError as error:
-        raise Failure(
-            f"no results can be kept in {out or RESULTS}: {error.strerror}; name another: --out DIR"
-        ) from None
-
-
 def rebuild(directory: Path, as_json: bool) -> None:
     """Write the page and the picture anew. Raises OSError, and ValueError if there is something else."""
     _show(soaks.load(directory), directory, as_json)
 
 
 def _show(found: Soaked, directory: Path, as_json: bool) -> None:
-    text = soaks.report(found, _pictures(found, directory))
-    (directory / "README.md").write_text(text, encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(soaks.to_document(found), ensure_ascii=False))
-    elif sys.stdout.isatty():
-        Console().print(Markdown(text))
-    else:
-        typer.echo(text)
-    typer.echo(f"results: {directory}", err=True)
-
-
-def _pictures(found: Soaked, directory: Path) -> list[str]:
-    try:
+    def drawn() -> list[str]:
         from bench.pictures import seconds
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        typer.echo("no picture: matplotlib is not installed; pip install 'podgate[bench]'", err=True)
-        return []
-    connections, minutes = (found.settings[name] for name in ("connections", "minutes"))
-    said = f"{connections:,.0f} short connections, then {minutes:g} min of clients of all manners"
-    return [seconds.draw(found.samples, "Memory and descriptors under load", said, directory / "soak.png")]
+
+        connections, minutes = (found.settings[name] for name in ("connections", "minutes"))
+        said = f"{connections:,.0f} short connections, then {minutes:g} min of clients of all manners"
+        return [seconds.draw(found.samples, "Memory and descriptors under load", said, directory / "soak.png")]
+
+    show(soaks.report(found, pictures(drawn)), lambda: soaks.to_document(found), directory, as_json)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ The walk of one connection through the files:
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
       postgres/     logs Postgres clients in, and itself in to their databases
-      bolt/         the same for Bolt; `ways` and `dialogue` are what both need
+      bolt/         the same for Bolt; `ways`, `placing` and `dialogue` are what both need
       proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
       web/          the HTTP engine: judges, rewrites and passes on each request (no I/O but in `relaying`)
       upstream      dials the pod

@@ -5,10 +5,12 @@ to a pod again and again leaves one entry in `PAUSE`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gateway.errors import Refusal
 from gateway.web.visit import Visit
 from router.access import Principal
 from router.model import Route
@@ -51,6 +53,16 @@ class Trail:
         """Note that somebody known was told no."""
         if route is not None and principal is not None:
             self._add(visit, route, principal, "refused", why)
+
+    @contextmanager
+    def decision(self, visit: Visit, route: Route, principal: Principal | None) -> Iterator[None]:
+        """Note what comes of the block: who gets a Refusal there was told no, who gets through it reached the pod."""
+        try:
+            yield
+        except Refusal as refusal:
+            self.refused(visit, route, principal, refusal.message)
+            raise
+        self.allowed(visit, route, principal)
 
     def _add(self, visit: Visit, route: Route, principal: Principal, outcome: str, detail: str) -> None:
         now, key = self._clock(), (str(principal), visit.host, outcome)

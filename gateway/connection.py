@@ -14,6 +14,7 @@ A phase that fails raises `Refusal`, which is told to the client in its own prot
 logged. Nothing of the budget survives into the relay.
 """
 
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -34,8 +35,9 @@ from gateway.replies import reply
 from gateway.services import Services
 from gateway.sniffing import peek, peek_now
 from gateway.tls import TlsClient, alert, handshake
-from gateway.upstream import closed_on_error, dial
+from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
+from gateway.ways import is_open_to_all
 from gateway.web.answers import state_refusal
 from gateway.web.exchange import Exchange, Leaving
 from gateway.web.judging import is_from_allowed_network, network_refusal
@@ -128,19 +130,22 @@ class Connection:
             await self.introduce(self.named)
         hello = await self.sniff()
         route = self.route(hello)
-        tls = self.tls = await self.secure(route)
-        return await self.lead(tls, self.visit(tls), route)
+        with contextlib.closing(Ahead()) as ahead:
+            if route is not None and self._may_dial_ahead(hello, route):
+                ahead.begin(route)
+            tls = self.tls = await self.secure(route)
+            return await self.lead(tls, self.visit(tls), route, ahead)
 
-    async def lead(self, tls: TlsClient, visit: Visit, route: Route | None) -> Link:
+    async def lead(self, tls: TlsClient, visit: Visit, route: Route | None, ahead: Ahead | None = None) -> Link:
         """Walk on from a client inside TLS. What was decided is decided again if the policy changed meanwhile: nobody
         else would look at a link that was not there yet when it did.
         """
         if route is None or route.protocol is Protocol.POSTGRES:
-            return await DatabaseOpening(self.services, tls, visit).lead(route)
+            return await DatabaseOpening(self.services, tls, visit, ahead).lead(route)
         if route.protocol is Protocol.HTTP:
             return await self._lead_request(tls, visit)
         if route.protocol is Protocol.BOLT:
-            return await self._lead_graph(tls, visit, route)
+            return await self._lead_graph(tls, visit, route, ahead)
         proof = self.admit(visit, route)
         upstream = (await dial(route, self.services.options.connect_timeout)).socket
         if self.policy is not self.services.engine.policy:
@@ -149,7 +154,7 @@ class Connection:
                 proof = self.admit(visit, route)
         return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
 
-    async def _lead_graph(self, tls: TlsClient, visit: Visit, route: Route) -> Link:
+    async def _lead_graph(self, tls: TlsClient, visit: Visit, route: Route, ahead: Ahead | None) -> Link:
         if not await is_bolt(tls):
             self.protocol = Protocol.HTTP
             head = await read_request(tls, route)
@@ -159,7 +164,7 @@ class Connection:
                 visit = replace(visit, certificate=None)
             tls = self.tls = await upgrade(tls, head, visit)
             self.protocol = Protocol.BOLT
-        return await GraphOpening(self.services, tls, visit).lead()
+        return await GraphOpening(self.services, tls, visit, ahead).lead()
 
     async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
         engine = self.services.engine
@@ -247,6 +252,13 @@ class Connection:
         if not says_more:
             self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
         return route
+
+    def _may_dial_ahead(self, hello: ClientHello, route: Route) -> bool:
+        """Tell whether it is certain already that the client may reach the database and, if so, likely that it will."""
+        if route.protocol is Protocol.BOLT and hello.alpn:
+            return False  # a browser's, which ask for the HTTP side
+        is_database = route.protocol is Protocol.POSTGRES or route.protocol is Protocol.BOLT
+        return is_database and is_open_to_all(route, Visit(self.host, self.ip, self.address))
 
     def _check_protocol(self, hello: ClientHello, route: Route) -> None:
         """Tell a client that cannot mean this pod so in its own words, before the pod answers in others."""

@@ -59,14 +59,18 @@ class Dialogue:
         waiting_for = 0
         while True:
             if len(self.unread) >= waiting_for:
-                try:
-                    answer = parse(self.unread)
-                except Malformed as error:
-                    raise self.broke_off(str(error)) from error
+                answer = self.read(parse, self.unread)
                 if not isinstance(answer, More):
                     return answer
                 waiting_for = answer.at_least
             self.unread += await self._receive()
+
+    def read(self, parse: Callable[[bytes], Parsed], data: bytes) -> Parsed:
+        """Read what the database has said; it is to blame for what cannot be read. Raises Refusal."""
+        try:
+            return parse(data)
+        except Malformed as error:
+            raise self.broke_off(str(error)) from error
 
     def take(self, size: int) -> bytes:
         """Take so much of what is unread."""

@@ -8,7 +8,7 @@ import os
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 from cryptography import x509
@@ -17,6 +17,8 @@ from certs.authority import Authority
 from certs.files import CertificateProblem, load_pair, read_public
 from certs.leaf import Leaf
 from certs.peer import GATEWAY, is_gateway
+
+SETTLED = 2.0  # seconds after a change within which another one may bear the same time: file systems count in ticks
 
 log = logging.getLogger("podgate.peers")
 
@@ -51,21 +53,53 @@ class LocalIdentity:
         return self._leaf, self._pem
 
 
+class _State(NamedTuple):
+    """What is another after any change of a file, of its mode too."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # ns since 1970
+    changed: int  # the same, of anything about it; nobody can set it
+
+
+def _state(status: os.stat_result) -> _State:
+    return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 class FileIdentity:
-    """A certificate and authorities in files, for replicas that share no home; new ones are used once they are good."""
+    """A certificate and authorities in files, for replicas that share no home; new ones are used once they are good.
+
+    Strangers ask for it, too, so files that were good are read again only if they have changed, or the certificate has
+    expired.
+    """
 
     def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
         """Read the files. Raises CertificateProblem."""
         self._paths = (certificate, key, ca)
+        self._seen: tuple[_State, ...] = ()  # when the good ones were read; nothing if they had only just changed
         self._good = self._read()
 
     def get(self, now: datetime) -> tuple[Leaf, str]:
         """Give what is in the files, or what was there when they were last good."""
+        found = self._look()
+        leaf, _ = self._good
+        if found and found == self._seen and leaf.not_before <= now < leaf.not_after:
+            return self._good
         try:
             self._good = self._read()
+            is_settled = all(now.timestamp() - state.changed / 1e9 > SETTLED for state in found)
+            self._seen = found if is_settled else ()
         except CertificateProblem as error:
             log.error("peers: %s; the certificate before stays in use", error)
         return self._good
+
+    def _look(self) -> tuple[_State, ...]:
+        """Give what tells of a change without reading; nothing if a file cannot be looked at."""
+        try:
+            return tuple(_state(path.stat()) for path in self._paths)
+        except OSError:
+            return ()
 
     def _read(self) -> tuple[Leaf, str]:
         certificate, key, ca = self._paths

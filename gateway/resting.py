@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gateway.relay import Relay
 
 REST = 0.002  # seconds: the longest
-LEAST = 0.001  # seconds: what epoll can wait for
-SHARE = 1 / 16  # of the time since the stream began
+LEAST = 0.001  # seconds: what epoll can wait for; of anything between it makes the next whole number of these
+SHARE = 1 / 32  # of the time since the stream began
 APART = 0.005  # seconds between two pieces, from which on they are no stream
 PIECE = 4096  # bytes: what is smaller is a message that somebody may be waiting for
 QUICK = 128 * 1024  # bytes: where so much comes at once there is nothing to gain; half of what a kernel holds for us
@@ -33,8 +33,9 @@ def seconds_to_rest(lasted: float, size: int, room: int) -> float:
     """Give for how long to rest after a piece of `size` bytes of a stream that has lasted so many seconds, where
     there was `room` for more; 0.0: not at all.
     """
-    seconds = min(REST, lasted * SHARE)
-    return seconds if seconds >= LEAST and PIECE <= size < min(QUICK, room) else 0.0
+    if not PIECE <= size < min(QUICK, room):
+        return 0.0
+    return min(REST, lasted * SHARE // LEAST * LEAST)
 
 
 class Resting:

@@ -4,6 +4,7 @@ All of them would be too many for one turn of the loop, so they are looked at in
 `PAUSE` together.
 """
 
+from gateway.errors import Reason, Refusal
 from gateway.link import Link, Shown
 from gateway.loop import Loop
 from gateway.relay import Relay
@@ -54,6 +55,12 @@ class Revocation:
     def _look(self, link: Link) -> None:
         if not link.closed and not is_admitted(link, self._engine.policy, self._engine.clock()):
             self._relay.end(link, "its access was taken back")
+
+
+def check_admitted(link: Link, engine: Engine) -> None:
+    """See that a link would be let in by the policy that is in force now. Raises Refusal."""
+    if not is_admitted(link, engine.policy, engine.clock()):
+        raise Refusal(Reason.FORBIDDEN, f"access to {link.visit.host} was taken back just now")
 
 
 def is_admitted(link: Link, policy: Policy, now: float) -> bool:

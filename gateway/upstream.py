@@ -1,5 +1,6 @@
 """Dialling a route's upstreams."""
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -24,9 +25,46 @@ class Dialled(NamedTuple):
     address: Address
 
 
-async def dial(route: Route, connect_timeout: float) -> Dialled:
-    """Connect to one of the upstreams, from a random one on, each given `connect_timeout` seconds. Raises Refusal."""
+class Ahead:
+    """A connection begun before anybody needs it: while the client shakes hands, a database makes a session ready."""
+
+    def __init__(self) -> None:
+        self._begun: Dialled | None = None
+
+    def begin(self, route: Route) -> None:
+        """Begin to connect to one of the upstreams. What cannot be begun at once is left for `dial`."""
+        for address in _shuffled(route.upstreams)[:1]:
+            with contextlib.suppress(OSError):
+                begun = _begin_at_once(address)
+                self._begun = Dialled(begun, address) if begun is not None else None
+
+    def take(self, route: Route) -> Dialled | None:
+        """Give what was begun, if the route still leads there; it may not be connected yet."""
+        begun, self._begun = self._begun, None
+        if begun is not None and begun.address not in route.upstreams:
+            begun.socket.close()
+            return None
+        return begun
+
+    def close(self) -> None:
+        """Close what nobody has taken."""
+        if self._begun is not None:
+            self._begun.socket.close()
+
+
+async def dial(route: Route, connect_timeout: float, ahead: Ahead | None = None) -> Dialled:
+    """Connect to one of the upstreams, from a random one on, each given `connect_timeout` seconds; the one begun
+    `ahead` comes first. Raises Refusal.
+    """
     failures: list[str] = []
+    begun = ahead.take(route) if ahead is not None else None
+    if begun is not None:
+        try:
+            with time_limit(connect_timeout), closed_on_error(begun.socket):
+                await _connected(begun.socket)
+                return begun
+        except (TooSlow, OSError):
+            pass  # the same address is tried again below, and what comes of that is told
     for address in _shuffled(route.upstreams):
         try:
             with time_limit(connect_timeout):
@@ -116,27 +154,57 @@ def _family(host: str) -> socket.AddressFamily | None:
 
 
 async def _connect_socket(family: socket.AddressFamily, place: str | tuple[str, int]) -> socket.socket:
+    upstream, connected = _begin(family, place)
+    if not connected:
+        with closed_on_error(upstream):
+            if family == socket.AF_UNIX:  # EAGAIN: its backlog is full, and no descriptor event tells when it is not
+                await _connect_when_room(upstream, str(place))
+            else:
+                await _connected(upstream)
+    return upstream
+
+
+def _begin(family: socket.AddressFamily, place: str | tuple[str, int]) -> tuple[socket.socket, bool]:
+    """Begin to connect; tell whether that was all. Raises OSError."""
     upstream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         if family != socket.AF_UNIX:
             tune(upstream)
-        try:
-            upstream.connect(place)
-        except BlockingIOError:
-            if family == socket.AF_UNIX:  # EAGAIN: its backlog is full, and no descriptor event tells when it is not
-                await _connect_when_room(upstream, str(place))
-            else:
-                await writable(upstream)
-                error = upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                own = upstream.getsockname()
-                if not error and own[1] == place[1] and own == upstream.getpeername():
-                    error = errno.ECONNREFUSED  # a port nobody listens on, drawn as our own (TCP simultaneous open)
-                if error:
-                    raise OSError(error, os.strerror(error)) from None
+        upstream.connect(place)
+    except BlockingIOError:
+        return upstream, False
     except BaseException:
         upstream.close()
         raise
-    return upstream
+    return upstream, True
+
+
+def _begin_at_once(address: Address) -> socket.socket | None:
+    """Begin to connect, unless something would have to be waited for before. Raises OSError."""
+    if isinstance(address, TcpAddress):
+        family = _family(address.host)
+        return _begin(family, (address.host, address.port))[0] if family is not None else None
+    with real_socket(address.path) as place:
+        upstream, connected = _begin(socket.AF_UNIX, place)
+    if connected:
+        return upstream
+    upstream.close()
+    return None
+
+
+async def _connected(upstream: socket.socket) -> None:
+    """Wait until a connection that was begun is there. Raises OSError."""
+    try:
+        peer = upstream.getpeername()
+    except OSError:  # not yet, or never
+        await writable(upstream)
+        error = upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error)) from None
+        peer = upstream.getpeername()
+    if peer == upstream.getsockname() and upstream.family != socket.AF_UNIX:
+        # A port nobody listens on, drawn as our own (TCP simultaneous open).
+        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 async def _connect_when_room(upstream: socket.socket, path: str) -> None:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from gateway.errors import Reason, Refusal
 from gateway.quota import Full, Limit
 from gateway.web.answers import state_refusal
+from gateway.web.judging import is_from_allowed_network
+from gateway.web.visit import Visit
 from router.access import AccessLevel, Decision, Principal, decide, level_of, login_level
 from router.database import Login
-from router.model import Route, RouteState
+from router.model import Protocol, Route, RouteState
+from router.table import RouteTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +21,27 @@ class Way:
     least: AccessLevel | None  # what its user must go on holding; None: nothing
 
 
+def route_now(routes: RouteTable, host: str, protocol: Protocol) -> Route:
+    """Give the route of a host as it is now: to tell who somebody is may have taken seconds. Raises Refusal."""
+    found = routes.find(host)
+    if found is None or found.protocol is not protocol:
+        raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {host} any more")
+    return found
+
+
 def check(host: str, route: Route, principal: Principal | None) -> None:
     """Let through who may go to a database that can be gone to. Raises Refusal."""
     if decide(route.access, principal, route.pod, route.grants) is not Decision.ALLOWED:
         raise forbidden(host, route, principal)
     if route.state is not RouteState.AVAILABLE:
         raise state_refusal(route, host)
+
+
+def is_open_to_all(route: Route, visit: Visit) -> bool:
+    """Tell whether a client may reach a database whoever it is, so that nothing more need be known of it."""
+    if route.state is not RouteState.AVAILABLE or not is_from_allowed_network(route, visit):
+        return False
+    return decide(route.access, None, route.pod, route.grants) is Decision.ALLOWED
 
 
 def way_in(host: str, route: Route, principal: Principal | None, *, can_log_in: bool) -> Way:
@@ -36,10 +54,10 @@ def way_in(host: str, route: Route, principal: Principal | None, *, can_log_in: 
         return Way((), None)
     if can_log_in and not route.database.logins:
         return Way((), route.access)
-    return by_login(host, route, principal)
+    return _by_login(host, route, principal)
 
 
-def by_login(host: str, route: Route, principal: Principal | None) -> Way:
+def _by_login(host: str, route: Route, principal: Principal | None) -> Way:
     """Give the way by a login of the database for the level that somebody holds. Raises Refusal."""
     held, logins = level_of(principal, route.pod, route.grants), route.database.logins
     level = login_level(held, logins)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import controller.templates
 from bench.missing import Missing
-from bench.process import Program, running
+from bench.process import running
 from bench.rounds import free_port
 from controller.runtimes import RuntimeFailure, software
 
@@ -45,19 +44,15 @@ def arcadedb(directory: Path, memory: str = MEMORY) -> Iterator[int]:
             raise Missing("the graph template", f"there is no {TEMPLATE / name}")
     subprocess.run(["sh", str(TEMPLATE / PREPARE)], env={**os.environ, **environment}, check=True)
     with running(["sh", str(TEMPLATE / START)], directory / "arcadedb.log", environment) as program:
-        _await(http, program)
+        if not program.comes_to(lambda: _is_ready(http), STARTING):
+            raise TimeoutError(f"ArcadeDB is not ready after {STARTING:g} s")
         yield bolt
 
 
-def _await(port: int, program: Program) -> None:
-    """Wait until the server says that it is ready; Bolt answers before the database is there."""
-    deadline = time.monotonic() + STARTING
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/ready", timeout=2.0):
-                return
-        except (urllib.error.URLError, OSError):
-            program.check()
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"ArcadeDB is not ready after {STARTING:g} s") from None
-            time.sleep(0.1)
+def _is_ready(port: int) -> bool:
+    """Ask the server; Bolt answers before the database is there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/ready", timeout=2.0):
+            return True
+    except OSError:  # URLError is one
+        return False

@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,8 @@ from psycopg import pq
 
 from bench.missing import Missing
 from bench.peers.pgbouncer import PASSWORD, ROLE
-from bench.process import Program, running
+from bench.process import running
 from bench.rounds import free_port
-from bench.serves import listens
 
 ROWS = 100_000  # pgbench's table of accounts at scale 1
 STARTING = 20.0  # seconds
@@ -74,19 +72,14 @@ def cluster(directory: Path, connections: int = 200, auth: str = "scram-sha-256"
     with (data / "postgresql.conf").open("a") as file:
         file.write(f"{SETTINGS}max_connections = {connections}\nport = {port}\n")
     with running([*as_owner, str(server / "postgres"), "-D", str(data)], directory / "postgres.log") as program:
-        listens(port, STARTING, program.check)
-        _ready(port, program)
+        if not program.comes_to(lambda: _takes_clients(port), STARTING):
+            raise TimeoutError(f"PostgreSQL takes no clients after {STARTING:g} s")
         yield port
 
 
-def _ready(port: int, program: Program) -> None:
-    """Wait until it takes clients: it listens a moment before. Raises TimeoutError."""
-    deadline = time.monotonic() + STARTING
-    while pq.PGconn.ping(f"host=127.0.0.1 port={port} connect_timeout=2".encode()) != pq.Ping.OK:
-        program.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"PostgreSQL takes no clients after {STARTING:g} s")
-        time.sleep(0.02)
+def _takes_clients(port: int) -> bool:
+    """Tell whether it does: it listens a moment before."""
+    return pq.PGconn.ping(f"host=127.0.0.1 port={port} connect_timeout=2".encode()) == pq.Ping.OK
 
 
 def _as_owner(directory: Path) -> Sequence[str]:

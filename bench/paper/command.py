@@ -1,17 +1,12 @@
 """`podgate bench paper`: what a service between client and database costs, as the studies of this field asked it."""
 
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench import machine
 from bench.missing import Missing
@@ -21,7 +16,8 @@ from bench.paper.kept import Paper
 from bench.paper.plan import PARTS, Plan
 from bench.paper.report import report
 from bench.record import Record
-from bench.run import RESULTS, look_for, make_directory
+from bench.run import RESULTS, look_for
+from bench.showing import counting, known, pictures, prepare, show
 from podgate.cli.failure import Failure
 from podgate.cli.output import Json
 
@@ -66,8 +62,8 @@ def paper(
         if error.name != "neo4j":
             raise
         raise Failure("the Neo4j driver is not installed; pip install 'podgate[bench]'") from None
-    parts = tuple(part for part in PARTS if part in _known("part", only or list(PARTS), PARTS))
-    asked = _known("peer", [name.strip() for name in peers.split(",") if name.strip()], PROXIES)
+    parts = tuple(part for part in PARTS if part in known("part", only or list(PARTS), PARTS))
+    asked = known("peer", [name.strip() for name in peers.split(",") if name.strip()], PROXIES)
     own = _own(uri or [], auth or [])
     present, absent, versions = look_for(asked)
     records, together = _numbers("--sizes", sizes, MOST_RECORDS), _numbers("--arrivals", arrivals, MOST_ARRIVALS)
@@ -84,27 +80,23 @@ def paper(
         raise Failure(str(missing)) from None
     finally:
         if run.record.experiments():
-            show(run, directory, as_json)
+            _show(run, directory, as_json)
     if not run.record.experiments():
         raise Failure(f"nothing was measured: {'; '.join(run.record.notes)}")
 
 
 def rebuild(directory: Path, as_json: bool) -> None:
     """Write the page and the pictures anew. Raises OSError, ValueError and the like if there is something else."""
-    show(kept.load(directory), directory, as_json)
+    _show(kept.load(directory), directory, as_json)
 
 
-def show(run: Paper, directory: Path, as_json: bool) -> None:
-    """Write the page and draw the pictures; tell them."""
-    text = report(run, _pictures(run, directory))
-    (directory / "README.md").write_text(text, encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(run.to_document(), ensure_ascii=False))
-    elif sys.stdout.isatty():
-        Console().print(Markdown(text))
-    else:
-        typer.echo(text)
-    typer.echo(f"results: {directory}", err=True)
+def _show(run: Paper, directory: Path, as_json: bool) -> None:
+    def drawn() -> list[str]:
+        from bench.pictures import shares, trips
+
+        return [*trips.draw(run.record, run.plan, directory), *shares.draw(run.record, directory)]
+
+    show(report(run, pictures(drawn)), run.to_document, directory, as_json)
 
 
 def _begun(out: Path | None, plan: Plan, parts: tuple[str, ...]) -> tuple[Path, Paper]:
@@ -123,13 +115,7 @@ def _begun(out: Path | None, plan: Plan, parts: tuple[str, ...]) -> tuple[Path, 
         if out:
             what = "is finished" if run.plan == plan else "was begun with other settings"
             raise Failure(f"the run in {directory} {what}; name another place: --out DIR")
-    try:
-        directory = make_directory(out, kept.NAME, SUFFIX)
-    except OSError as error:
-        raise Failure(
-            f"no results can be kept in {out or RESULTS}: {error.strerror}; name another: --out DIR"
-        ) from None
-    return directory, Paper(plan, parts, Record(machine=machine.describe()))
+    return prepare(out, kept.NAME, SUFFIX), Paper(plan, parts, Record(machine=machine.describe()))
 
 
 def _commit() -> str:
@@ -173,39 +159,9 @@ def _numbers(option: str, text: str, most: int) -> tuple[int, ...]:
     return numbers
 
 
-def _known(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"there is no {kind} {name!r}; there are {', '.join(known)}")
-    return [name for name in known if name in names]
-
-
-def _pictures(run: Paper, directory: Path) -> list[str]:
-    try:
-        from bench.pictures import shares, trips
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        typer.echo("no pictures: matplotlib is not installed; pip install 'podgate[bench]'", err=True)
-        return []
-    return [*trips.draw(run.record, run.plan, directory), *shares.draw(run.record, directory)]
-
-
 @contextmanager
 def _progress(run: Paper) -> Iterator[Tell]:
-    """Show how far the run is. It redraws only between samples: nothing else is to run while one is taken."""
-    console, total = Console(stderr=True), run.left()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, auto_refresh=False, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-
-        def tell(text: str, counts: bool) -> None:
-            far = total - run.left()
-            progress.update(task, description=text, completed=far, refresh=True)
-            if not console.is_terminal:
-                typer.echo(f"[{far + 1}/{total}] {text}" if counts else text, err=True)
-
-        yield tell
-        progress.update(task, description="done", completed=total, refresh=True)
+    """Show how far the run is, by what is left."""
+    total = run.left()
+    with counting(total) as tell:
+        yield lambda text, counts: tell(text, total - run.left(), counts=counts)

@@ -74,37 +74,23 @@ def token_files(job: Job) -> Mapping[str, str]:
     return {"routes.toml": route}
 
 
-PODGATE_TOKEN = replace(
-    PODGATE,
-    name="podgate-token",
-    label="Podgate, by token",
-    modes=frozenset({Mode.POSTGRES}),
-    files=token_files,
-    version=lambda _program: "",  # the same as above
-)
+_AGAIN = replace(PODGATE, version=lambda _program: "")  # in another manner: its version need not be told twice
+_POSTGRES = frozenset({Mode.POSTGRES})
 
-PODGATE_DIRECT = replace(
-    PODGATE,
-    name="podgate-direct",
-    label="Podgate, direct TLS",
-    modes=frozenset({Mode.POSTGRES}),
-    direct_tls=True,
-    version=lambda _program: "",  # the same as above
-)
+PODGATE_TOKEN = replace(_AGAIN, name="podgate-token", label="Podgate, by token", modes=_POSTGRES, files=token_files)
+PODGATE_DIRECT = replace(_AGAIN, name="podgate-direct", label="Podgate, direct TLS", modes=_POSTGRES, direct_tls=True)
 
 EARLY_DROP = "10:30:100"  # sshd's own, as in the SSH study
 PODGATE_DROP = replace(
-    PODGATE,
+    _AGAIN,
     name="podgate-drop",
     label="Podgate, early drop",
     arguments=lambda job: [*arguments(job), "--early-drop", EARLY_DROP],
-    version=lambda _program: "",  # the same as above
 )
 
 PODGATE_2 = replace(
-    PODGATE,
+    _AGAIN,
     name="podgate-2",
     label="Podgate, 2 workers",
     arguments=lambda job: arguments(replace(job, workers=2)),
-    version=lambda _program: "",  # the same as above
 )

@@ -18,7 +18,7 @@ from gateway.bolt.identifying import Identified, identify
 from gateway.errors import Reason, Refusal
 from gateway.link import Link, Shown
 from gateway.services import Services
-from gateway.ways import Way, way_in
+from gateway.ways import Way, route_now, way_in
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire.bolt import LOGON, Message, message
@@ -88,17 +88,10 @@ class Again:
 
     def _judge(self, shown: dict[str, Value]) -> tuple[Identified, Way]:
         engine, visit = self._services.engine, self._visit
-        route = engine.policy.routes.find(visit.host)
-        if route is None or route.protocol is not Protocol.BOLT:
-            raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {visit.host} any more")
+        route = route_now(engine.policy.routes, visit.host, Protocol.BOLT)
         who = identify(self._services, visit, route, shown)
-        try:
-            way = self._way(route, who)
-        except Refusal as refusal:
-            engine.trail.refused(visit, route, who.principal, refusal.message)
-            raise
-        engine.trail.allowed(visit, route, who.principal)
-        return who, way
+        with engine.trail.decision(visit, route, who.principal):
+            return who, self._way(route, who)
 
     def _way(self, route: Route, who: Identified) -> Way:
         if not is_from_allowed_network(route, self._visit):

@@ -8,6 +8,7 @@ it is talking to a client that is gone, and is cut.
 
 import socket
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from gateway.link import Link
 from gateway.placing import outlast
@@ -23,13 +24,9 @@ _CHUNK = 64 * 1024
 def leave(services: Services, link: Link, held: ExitStack) -> None:
     """See a session out whose link has ended; `held` is what is given back then. For `Link.ended`."""
     limits = link.route.database
-    is_counted = bool(limits.most_links or limits.most_links_of_user)
-    if not is_counted or link.upstream_ended or services.loop.is_stopping or len(services.kept) >= MOST_LEAVING:
+    if not (limits.most_links or limits.most_links_of_user) or len(services.kept) >= MOST_LEAVING:
         return held.close()
-    upstream = outlast(services.loop, link)
-    if upstream is None:
-        return held.close()
-    return services.loop.spawn(_see_out(services, upstream, held))
+    return outlast(services.loop, link, held, partial(_see_out, services))
 
 
 async def _see_out(services: Services, upstream: socket.socket, held: ExitStack) -> None:

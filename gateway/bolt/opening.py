@@ -27,12 +27,12 @@ from gateway.errors import Answered, Reason, Refusal
 from gateway.link import Link, Shown
 from gateway.openssl import handle_of
 from gateway.placing import take_place
-from gateway.revocation import is_admitted
+from gateway.revocation import check_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
-from gateway.upstream import closed_on_error, dial
+from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import pause
-from gateway.ways import Way, login_refused, way_in
+from gateway.ways import Way, login_refused, route_now, way_in
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import bolt
@@ -40,7 +40,7 @@ from gateway.wire.bolt import GOODBYE, HELLO, HELLO_NAMES_ROUTING, LOGON, LOGON_
 from gateway.wire.boltrouting import asked_address
 from gateway.wire.packstream import Value
 from gateway.wire.verdict import Malformed
-from router.access import AccessLevel, Principal
+from router.access import AccessLevel
 from router.model import Protocol, Route
 
 _NOBODY: dict[str, Value] = {}
@@ -49,10 +49,11 @@ _NOBODY: dict[str, Value] = {}
 class GraphOpening:
     """One Bolt client inside TLS, or inside a WebSocket in it."""
 
-    def __init__(self, services: Services, client: TlsClient, visit: Visit) -> None:
+    def __init__(self, services: Services, client: TlsClient, visit: Visit, ahead: Ahead | None) -> None:
         self._services = services
         self._client = client
         self._visit = visit
+        self._ahead = ahead  # towards the database of whoever logs in there by itself
         self._held = ExitStack()  # what is to be given back when the session ends
 
     async def lead(self) -> Link:
@@ -81,7 +82,7 @@ class GraphOpening:
 
     async def _pass(self, route: Route, who: Identified | None) -> Link:
         way = self._judge(route, who, can_log_in=True)
-        dialled = await dial(route, self._services.options.connect_timeout)
+        dialled = await dial(route, self._services.options.connect_timeout, self._ahead)
         with closed_on_error(dialled.socket):
             database = Dialogue(dialled.socket, self._visit.host)
             version = await follow(self._client, database)
@@ -167,26 +168,17 @@ class GraphOpening:
 
     def _route(self) -> Route:
         """Give the route as it is now. Raises Refusal."""
-        found = self._services.engine.policy.routes.find(self._visit.host)
-        if found is None or found.protocol is not Protocol.BOLT:
-            raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {self._visit.host} any more")
-        return found
+        return route_now(self._services.engine.policy.routes, self._visit.host, Protocol.BOLT)
 
     def _judge(self, route: Route, who: Identified | None, *, can_log_in: bool) -> Way:
-        principal: Principal | None = who.principal if who is not None else None
-        trail, host = self._services.engine.trail, self._visit.host
-        try:
-            way = way_in(host, route, principal, can_log_in=can_log_in)
-        except Refusal as refusal:
-            trail.refused(self._visit, route, principal, refusal.message)
-            raise
-        trail.allowed(self._visit, route, principal)
-        return way
+        principal = who.principal if who is not None else None
+        with self._services.engine.trail.decision(self._visit, route, principal):
+            return way_in(self._visit.host, route, principal, can_log_in=can_log_in)
 
     async def _count(self, route: Route, who: Identified | None) -> None:
         """Take a place among the sessions that an endpoint may have."""
-        user = who.principal.user if who is not None else ""
-        self._held.callback(await take_place(self._services.quota, self._visit.host, route, user))
+        principal = who.principal if who is not None else None
+        self._held.callback(await take_place(self._services.quota, self._visit.host, route, principal))
 
     def _watch(self, version: Version, asked: str | None, again: Again | None = None) -> Watch:
         """Make what looks at the session; `asked` as in `asked_address`."""
@@ -198,7 +190,7 @@ class GraphOpening:
         """Make the link, if it would be let in by the policy that is in force now; `rest` came from the database beyond
         what was asked. Raises Refusal.
         """
-        engine, client = self._services.engine, self._client
+        client = self._client
         first, client.unread = bytes(watch.up_plain(client.unread)), b""
         link = Link(
             client.client, handle_of(client.connection), upstream, route, self._visit, first,
@@ -209,8 +201,7 @@ class GraphOpening:
         else:
             link.proof, link.least = shown
         link.down = bytes(watch.down(rest))
-        if not is_admitted(link, engine.policy, engine.clock()):
-            raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")
+        check_admitted(link, self._services.engine)
         link.ended = partial(leave, self._services, link, self._held.pop_all())
         return link
 

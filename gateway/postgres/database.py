@@ -8,13 +8,10 @@ Source: PostgreSQL, "Message Flow", "Start-up".
 """
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
-from gateway.dialogue import Dialogue
-from gateway.dialogue import NotTaken as NotTaken
-from gateway.dialogue import Said as Said
+from gateway.dialogue import Dialogue, NotTaken, Said
 from gateway.errors import Reason, Refusal
 from gateway.postgres.client import read_message
 from gateway.postgres.scram import Denied, ScramClient
@@ -22,7 +19,6 @@ from gateway.proof import TOKEN_PREFIX
 from gateway.tls import TlsClient
 from gateway.wire import pgmessage
 from gateway.wire.pgmessage import Auth, CancelKey, Message
-from gateway.wire.verdict import Malformed
 from router.database import Login
 
 LARGEST_MESSAGE = 64 * 1024  # bytes of one message while somebody logs in: tickets of Kerberos may be that long
@@ -76,24 +72,15 @@ class Server(Dialogue):
             raise self.broke_off(f"more than {LARGEST_LOGIN} bytes at a login")
 
     def negotiate(self, message: Message) -> None:
-        """Take note of the version that it speaks. Raises Malformed."""
-        self.minor = min(self.minor, pgmessage.negotiated_minor(message.body))
-
-
-@contextmanager
-def understood(server: Server) -> Iterator[None]:
-    """Blame a database for what it says that cannot be read. Raises Refusal."""
-    try:
-        yield
-    except Malformed as error:
-        raise server.broke_off(str(error)) from error
+        """Take note of the version that it speaks. Raises Refusal."""
+        self.minor = min(self.minor, self.read(pgmessage.negotiated_minor, message.body))
 
 
 async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
     """Log in with a login of ours, by this startup message; give what the client is to be told before
     AuthenticationOk. A database that asks for nothing (`trust`) is as good as one that does: who reaches it may use it.
 
-    Raises NotTaken, Said, Malformed and Refusal.
+    Raises NotTaken, Said and Refusal.
     """
     await server.ask(startup)
     scram: ScramClient | None = None
@@ -101,7 +88,7 @@ async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
     while True:
         message = await server.message()
         if message.kind == b"E":
-            fields = pgmessage.parse_error(message.body)
+            fields = server.read(pgmessage.parse_error, message.body)
             if fields.sqlstate[:2] == "28":  # PostgreSQL, appendix A: invalid authorization
                 raise NotTaken(f"sqlstate {fields.sqlstate[:SQLSTATE]}")
             raise Said(whole(message))
@@ -109,7 +96,7 @@ async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
             server.negotiate(message)
             told += whole(message)
         elif message.kind == b"R":
-            kind, data = pgmessage.parse_authentication(message.body)
+            kind, data = server.read(pgmessage.parse_authentication, message.body)
             if kind == Auth.OK:
                 if scram is not None and not scram.done:
                     raise NotTaken("it lets us in without having proved that it knows the password")
@@ -123,7 +110,7 @@ async def log_in(server: Server, login: Login, startup: bytes) -> bytes:
 async def _answer(server: Server, scram: ScramClient | None, login: Login, kind: int, data: bytes) -> ScramClient:
     """Answer one question of a server that we log in to. Raises NotTaken, Denied and Refusal."""
     if kind == Auth.SASL and scram is None:
-        scram = ScramClient(login.password, pgmessage.parse_offer(data))
+        scram = ScramClient(login.password, server.read(pgmessage.parse_offer, data))
         await server.ask(pgmessage.sasl_initial(scram.mechanism, scram.first()))
     elif kind == Auth.SASL_CONTINUE and scram is not None:
         await server.ask(pgmessage.sasl_response(scram.final(data)))
@@ -137,7 +124,7 @@ async def _answer(server: Server, scram: ScramClient | None, login: Login, kind:
 async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite: Rewrite) -> bytes:
     """Pass a client's own login on, from its startup message on; give what the client is still to be sent.
 
-    Raises Said when the database refuses, Malformed and Refusal.
+    Raises Said when the database refuses, and Refusal.
     """
     await server.ask(startup)
     down = b""
@@ -150,7 +137,7 @@ async def pass_login(server: Server, client: TlsClient, startup: bytes, rewrite:
             server.negotiate(message)
         if message.kind != b"R":
             continue
-        kind, _ = pgmessage.parse_authentication(message.body)
+        kind, _ = server.read(pgmessage.parse_authentication, message.body)
         if kind == Auth.OK:
             return down + await settle(server, rewrite)
         if kind in _OPAQUE:
@@ -172,7 +159,7 @@ async def settle(server: Server, rewrite: Rewrite) -> bytes:
     """Give what the server tells a client that is let in, until it is ready for queries, with the key for cancelling
     that is ours. A server that asks for a password now would get one that is not meant for it.
 
-    Raises Said, if the client is not let in after all, Malformed and Refusal.
+    Raises Said, if the client is not let in after all, and Refusal.
     """
     down: list[bytes] = []
     while True:
@@ -183,7 +170,8 @@ async def settle(server: Server, rewrite: Rewrite) -> bytes:
             if kind not in _WELCOME:
                 raise server.broke_off(f"message of kind {kind!r} after the login")
             if kind == b"K":
-                message = pgmessage.backend_key(rewrite(pgmessage.parse_key(message[pgmessage.HEADER :])))
+                key = server.read(pgmessage.parse_key, message[pgmessage.HEADER :])
+                message = pgmessage.backend_key(rewrite(key))
             down.append(message)
             if kind == b"Z":
                 return b"".join([*down, *(later for _kind, later in messages), server.rest()])

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.errors import Reason, Refusal
-from gateway.ways import Way as Way
-from gateway.ways import by_login, check
+from gateway.ways import Way, check, way_in
 from router.access import AccessLevel, Principal, level_of
 from router.database import Login
 from router.model import Route
@@ -20,21 +19,18 @@ def judge(
 
     `can_log_in`: the client has not logged in with us, so it still can with the database.
     """
+    is_databases_own = route.access is AccessLevel.PUBLIC and can_log_in  # to decide, replication included
+    if is_databases_own or not is_replication(parameters):
+        return way_in(host, route, principal, can_log_in=can_log_in)
     check(host, route, principal)
-    if route.access is AccessLevel.PUBLIC and can_log_in:
-        return Way((), None)
-    held, logins = level_of(principal, route.pod, route.grants), route.database.logins
-    replicates = is_replication(parameters)
-    if replicates and (held is None or held < AccessLevel.OWNER):
+    held = level_of(principal, route.pod, route.grants)
+    if held is None or held < AccessLevel.OWNER:
         raise Refusal(
             Reason.FORBIDDEN,
             f"replication of the database behind {host} asks for access level owner, and {principal} holds {held}",
             "Ask its owner to do it.",
         )
-    if not logins and can_log_in:
-        return Way((), AccessLevel.OWNER if replicates else route.access)
-    way = by_login(host, route, principal)
-    return replace(way, least=AccessLevel.OWNER) if replicates else way
+    return replace(way_in(host, route, principal, can_log_in=can_log_in), least=AccessLevel.OWNER)
 
 
 def is_replication(parameters: Mapping[str, str]) -> bool:

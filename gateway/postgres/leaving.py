@@ -12,18 +12,19 @@ import logging
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 from gateway.cancelling import Session
+from gateway.dialogue import NotTaken, Said
 from gateway.errors import Refusal
 from gateway.link import Link
 from gateway.placing import outlast
-from gateway.postgres.database import NotTaken, Said, Server, log_in, settle
+from gateway.postgres.database import Server, log_in, settle
 from gateway.services import Services
 from gateway.upstream import closed_on_error, dial
 from gateway.waiting import TooSlow, readable, time_limit
 from gateway.wire import pgmessage
 from gateway.wire.postgres import startup_message
-from gateway.wire.verdict import Malformed
 from router.access import AccessLevel
 from router.database import Login
 from router.model import Route
@@ -40,16 +41,13 @@ _CHUNK = 64 * 1024
 
 def leave(services: Services, link: Link, session: Session | None, role: str, held: ExitStack) -> None:
     """See a session out whose link has ended; `held` is what is given back then. For `Link.ended`."""
-    if session is None or link.upstream_ended or services.loop.is_stopping or len(services.leaving) >= MOST_LEAVING:
+    if session is None or len(services.leaving) >= MOST_LEAVING:
         return held.close()
-    upstream = outlast(services.loop, link)
-    if upstream is None:
-        return held.close()
-    return services.loop.spawn(_see_out(services, link.route, upstream, session, role, held))
+    return outlast(services.loop, link, held, partial(_see_out, services, link.route, session, role))
 
 
 async def _see_out(
-    services: Services, route: Route, upstream: socket.socket, session: Session, role: str, held: ExitStack
+    services: Services, route: Route, session: Session, role: str, upstream: socket.socket, held: ExitStack
 ) -> None:
     services.leaving.add(session)
     try:
@@ -92,7 +90,7 @@ async def _terminate(services: Services, route: Route, session: Session, role: s
         try:
             with time_limit(ASKING):
                 return await _terminate_as(services, there, login, session.process_id, role)
-        except (NotTaken, Said, Refusal, Malformed, TooSlow) as error:
+        except (NotTaken, Said, Refusal, TooSlow) as error:
             log.warning("%s: a session whose client has left could not be ended: %s", session.host, error)
     return None
 

@@ -16,21 +16,22 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.cancelling import Session
-from gateway.errors import Answered, Reason, Refusal
+from gateway.dialogue import NotTaken, Said
+from gateway.errors import Answered
 from gateway.link import Link
 from gateway.openssl import handle_of
 from gateway.placing import take_place
 from gateway.postgres.client import misunderstood, read_startup
-from gateway.postgres.database import NotTaken, Said, Server, log_in, pass_login, settle, understood
+from gateway.postgres.database import Server, log_in, pass_login, settle
 from gateway.postgres.identifying import Identified, Identifying, by_certificate
-from gateway.postgres.judging import Way, judge, session_parameters
+from gateway.postgres.judging import judge, session_parameters
 from gateway.postgres.leaving import leave
-from gateway.postgres.naming import find_route, unknown
-from gateway.revocation import is_admitted
+from gateway.postgres.naming import find_route
+from gateway.revocation import check_admitted
 from gateway.services import Services
 from gateway.tls import TlsClient
-from gateway.upstream import Dialled, closed_on_error, dial
-from gateway.ways import login_refused
+from gateway.upstream import Ahead, Dialled, closed_on_error, dial
+from gateway.ways import Way, login_refused, route_now
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.visit import Visit
 from gateway.wire import pgmessage
@@ -47,10 +48,11 @@ LONG_KEYS = 2  # the minor version of protocol 3 from which on keys for cancelli
 class DatabaseOpening:
     """One Postgres client inside TLS."""
 
-    def __init__(self, services: Services, client: TlsClient, visit: Visit) -> None:
+    def __init__(self, services: Services, client: TlsClient, visit: Visit, ahead: Ahead | None) -> None:
         self._services = services
         self._client = client
         self._visit = visit
+        self._ahead = ahead  # towards the database of whoever logs in there by itself
         self._held = ExitStack()  # what is to be given back when the session ends
         self._session: Session | None = None
         self._role = ""  # in the database
@@ -73,7 +75,7 @@ class DatabaseOpening:
         if not is_from_allowed_network(route, self._visit):
             raise network_refusal(self._visit.host, self._visit.address)
         who = await self._identify(route, startup)
-        route = self._renewed(route)
+        route = route_now(self._services.engine.policy.routes, self._visit.host, route.protocol)
         way = self._judge(route, startup, who)
         if way.logins:
             await self._count(route, who)
@@ -84,9 +86,9 @@ class DatabaseOpening:
             if not way.logins:
                 await self._count(route, who)
             link = self._link(route, dialled, who, way)
-            self._check(link)
+            check_admitted(link, self._services.engine)
             await self._client.send(down)
-            self._check(link)  # that may have taken its time
+            check_admitted(link, self._services.engine)  # that may have taken its time
             self._client.unread = b""
             link.ended = partial(leave, self._services, link, self._session, self._role, self._held.pop_all())
             return link
@@ -120,29 +122,16 @@ class DatabaseOpening:
         identifying = Identifying(self._client, engine.policy.credentials, self._services.failures, self._visit.address)
         return await identifying.by_answer(user, engine.clock, engine.steady)
 
-    def _renewed(self, route: Route) -> Route:
-        """Give the route as it is now: to tell who one is may have taken seconds. Raises Refusal."""
-        found = self._services.engine.policy.routes.find(self._visit.host)
-        if found is None or found.protocol is not route.protocol:
-            raise unknown(self._visit.host)
-        return found
-
     def _judge(self, route: Route, startup: Startup, who: Identified | None) -> Way:
         principal = who.principal if who is not None else None
-        trail = self._services.engine.trail
         can_log_in = who is None or who.proof is self._visit.certificate
-        try:
-            way = judge(self._visit.host, route, principal, startup.parameters, can_log_in=can_log_in)
-        except Refusal as refusal:
-            trail.refused(self._visit, route, principal, refusal.message)
-            raise
-        trail.allowed(self._visit, route, principal)
-        return way
+        with self._services.engine.trail.decision(self._visit, route, principal):
+            return judge(self._visit.host, route, principal, startup.parameters, can_log_in=can_log_in)
 
     async def _count(self, route: Route, who: Identified | None) -> None:
         """Take a place among the sessions that an endpoint may have."""
-        user = who.principal.user if who is not None else ""
-        self._held.callback(await take_place(self._services.quota, self._visit.host, route, user))
+        principal = who.principal if who is not None else None
+        self._held.callback(await take_place(self._services.quota, self._visit.host, route, principal))
 
     async def _log_in(self, route: Route, startup: Startup, who: Identified | None, way: Way) -> tuple[Dialled, bytes]:
         """Get into the database by a login of ours."""
@@ -150,13 +139,13 @@ class DatabaseOpening:
         principal, last_word = (who.principal, who.last_word) if who is not None else (None, b"")
         for login in way.logins:
             parameters = session_parameters(startup.parameters, login, principal, route.database.name)
+            packet = startup_message(startup.version, parameters)
             dialled = await dial(route, self._services.options.connect_timeout)
             with closed_on_error(dialled.socket):
                 server = Server(dialled.socket, self._visit.host, startup.version[1])
                 try:
-                    with understood(server):
-                        told = await log_in(server, login, startup_message(startup.version, parameters))
-                        down = await settle(server, partial(self._rewrite, server, dialled))
+                    told = await log_in(server, login, packet)
+                    down = await settle(server, partial(self._rewrite, server, dialled))
                 except NotTaken as error:
                     failures.append(str(error))
                     dialled.socket.close()
@@ -169,12 +158,11 @@ class DatabaseOpening:
 
     async def _pass_login(self, route: Route, startup: Startup) -> tuple[Dialled, bytes]:
         """Have the client log in to the database by itself."""
-        dialled = await dial(route, self._services.options.connect_timeout)
+        dialled = await dial(route, self._services.options.connect_timeout, self._ahead)
         with closed_on_error(dialled.socket):
             server = Server(dialled.socket, self._visit.host, startup.version[1])
             packet = startup_message(startup.version, startup.parameters)
-            with understood(server):
-                down = await pass_login(server, self._client, packet, partial(self._rewrite, server, dialled))
+            down = await pass_login(server, self._client, packet, partial(self._rewrite, server, dialled))
             return dialled, down
 
     def _rewrite(self, server: Server, dialled: Dialled, key: CancelKey) -> CancelKey:
@@ -190,9 +178,3 @@ class DatabaseOpening:
         return Link(
             self._client.client, handle, dialled.socket, route, self._visit, first, proof=proof, least=way.least
         )
-
-    def _check(self, link: Link) -> None:
-        """See that a link would be let in by the policy that is in force now. Raises Refusal."""
-        engine = self._services.engine
-        if not is_admitted(link, engine.policy, engine.clock()):
-            raise Refusal(Reason.FORBIDDEN, f"access to {self._visit.host} was taken back just now")

@@ -5,13 +5,8 @@
 What fails is printed with the bytes, which then belong into a test.
 """
 
-import argparse
 import random
-import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from gateway.wire import bolt
 from gateway.wire.bolt import HELLO, LOGON, RECORD, ROUTE, RUN, SUCCESS, Proposal, message
@@ -19,12 +14,12 @@ from gateway.wire.packstream import Structure, Value, encode
 from gateway.wire.websocket import Kind, WebSocket
 from tests.fuzz.boltinvariants import check_down, check_frames, check_message, check_opening, check_up
 from tests.fuzz.mutation import cuts_of, mutated
+from tests.fuzz.running import main
 from tests.gateway.wire.prefixes import recorded
 from tests.gateway.wire.test_boltmanifest import NEO4J
 from tests.gateway.wire.test_boltstream import chunked
 from tests.gateway.wire.test_websocket import masked
 
-SLOWEST = 0.25  # seconds of cpu that any input may take
 DRIVER = [recorded(name) for name in ("neo4j_bolt44", "neo4j_bolt54")]
 SHOWN: dict[str, Value] = {"scheme": "basic", "principal": "owner", "credentials": "secret"}
 SERVERS: list[Value] = [{"addresses": ["inner:7687"], "role": role} for role in ("WRITE", "READ", "ROUTE")]
@@ -82,18 +77,6 @@ PIECES = (
 )
 
 
-@dataclass
-class Figures:
-    """What became of the inputs."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    slowest: float = 0.0  # seconds of cpu
-
-    @property
-    def inputs(self) -> int:
-        return self.outcomes.total()
-
-
 Check = Callable[[bytes, Sequence[int]], str]
 CHECKS: tuple[tuple[Check, tuple[bytes, ...]], ...] = (
     (check_opening, OPENINGS),
@@ -105,42 +88,12 @@ CHECKS: tuple[tuple[Check, tuple[bytes, ...]], ...] = (
 )
 
 
-def run(chance: random.Random, inputs: int) -> Figures:
-    """Check so many mutations. Raises what a check raises."""
-    figures = Figures()
-    while figures.inputs < inputs:
-        check, seeds = chance.choice(CHECKS)
-        data = mutated(chance, seeds, PIECES)
-        cuts = cuts_of(chance, data)
-        start = time.thread_time()
-        try:
-            outcome = check(data, cuts)
-            took = time.thread_time() - start
-            assert took < SLOWEST, f"took {took:.3f} s"
-        except BaseException:
-            sys.stderr.write(f"after {figures.inputs} inputs: {check.__name__}({data!r}, {cuts!r})\n")
-            raise
-        figures.outcomes[outcome] += 1
-        figures.slowest = max(figures.slowest, took)
-    return figures
-
-
-def main() -> None:
-    """Check as many inputs as asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    start = time.monotonic()
-    figures = run(random.Random(given.seed), given.inputs)
-    for outcome, count in sorted(figures.outcomes.items()):
-        sys.stdout.write(f"{count:>9}  {outcome}\n")
-    took = time.monotonic() - start
-    sys.stdout.write(
-        f"{figures.inputs} inputs in {took:.0f} s, seed {given.seed}, the slowest {figures.slowest * 1000:.1f} ms: "
-        "nothing found\n"
-    )
+def choose(chance: random.Random) -> tuple[Check, tuple[bytes, list[int]]]:
+    """Choose what is checked next, and the input for it."""
+    check, seeds = chance.choice(CHECKS)
+    data = mutated(chance, seeds, PIECES)
+    return check, (data, cuts_of(chance, data))
 
 
 if __name__ == "__main__":
-    main()
+    main(choose, __doc__)

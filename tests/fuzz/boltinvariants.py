@@ -16,7 +16,7 @@ from gateway.wire.packstream import Structure, encode
 from gateway.wire.verdict import Malformed, More
 from gateway.wire.websocket import WebSocket
 from router.credentials import Credentials
-from tests.fuzz.invariants import check_prefixes
+from tests.fuzz.invariants import check_prefixes, read_checked
 
 OURS = message(LOGON, {"scheme": "basic", "principal": "reader", "credentials": "ours"})
 ADDRESS = "graph.pods.test:8443"
@@ -44,13 +44,9 @@ def check_opening(data: bytes, cuts: Sequence[int]) -> str:
 
 def check_message(data: bytes, cuts: Sequence[int]) -> str:
     """Check everything about `data` as a message: read alike however it comes, and made again to the same."""
-    check_prefixes(read_message, data, LARGEST_MESSAGE, cuts)
-    try:
-        found = read_message(data)
-    except Malformed:
-        return "message: malformed"
-    if isinstance(found, More):
-        return "message: more"
+    found = read_checked(read_message, data, LARGEST_MESSAGE, cuts)
+    if isinstance(found, str):
+        return f"message: {found}"
     assert len(encode(Structure(found.tag, found.fields))) <= 2 * LARGEST_MESSAGE
     if shows_token(found.fields, NOBODY, 0.0):
         return "message: shows a token"

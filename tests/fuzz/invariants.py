@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from gateway.wire.httpbody import Body, Chunked, UntilClose
 from gateway.wire.httphead import LARGEST_HEAD, parse_head
@@ -11,6 +12,7 @@ from tests.gateway.wire.corpus.cases import Reading
 from tests.gateway.wire.corpus.judge import answered, body_of, h11s, ours
 from tests.gateway.wire.prefixes import Parser
 
+Read = TypeVar("Read")
 Outcome = tuple[int, bool] | None  # bytes taken, and whether the body is done; None: Malformed
 
 
@@ -81,6 +83,16 @@ def check_prefixes(parse: Parser[object], data: bytes, limit: int, cuts: Sequenc
             decided = answer
         else:
             assert answer == decided
+
+
+def read_checked(parse: Parser[Read], data: bytes, limit: int, cuts: Sequence[int]) -> Read | str:
+    """Give what is read of `data`, checked however it is cut; "malformed" or "more" if that is nothing."""
+    check_prefixes(parse, data, limit, cuts)
+    try:
+        found = parse(data)
+    except Malformed:
+        return "malformed"
+    return "more" if isinstance(found, More) else found
 
 
 def check_splits(fresh: Callable[[], Body], data: bytes, cuts: Sequence[int]) -> None:

@@ -29,7 +29,7 @@ from gateway.wire.pgmessage import (
 from gateway.wire.pgnaming import name_the_pod
 from gateway.wire.postgres import LARGEST_STARTUP, CancelRequest, Startup, parse_startup, startup_message
 from gateway.wire.verdict import Malformed, More
-from tests.fuzz.invariants import check_prefixes
+from tests.fuzz.invariants import read_checked
 from tests.gateway.postgres.logins import ITERATIONS, NONCE, SALT, TOKEN, verifier
 from tests.gateway.wire.openings import Opening
 
@@ -52,13 +52,9 @@ _BODIES: tuple[tuple[str, Callable[[bytes], Any], Callable[[Any], bytes] | None]
 
 def check_startup(data: bytes, cuts: Sequence[int]) -> str:
     """Check everything about `data` as the first packet inside TLS."""
-    check_prefixes(parse_startup, data, LARGEST_STARTUP, cuts)
-    try:
-        found = parse_startup(data)
-    except Malformed:
-        return "startup: malformed"
-    if isinstance(found, More):
-        return "startup: more"
+    found: Startup | CancelRequest | str = read_checked(parse_startup, data, LARGEST_STARTUP, cuts)
+    if isinstance(found, str):
+        return f"startup: {found}"
     packet = data[: found.size]
     assert parse_startup(packet) == parse_startup(data + SURPLUS) == found
     assert isinstance(parse_startup(packet[:-1]), More)
@@ -122,13 +118,9 @@ def _lower(word: str) -> str:
 
 def check_message(data: bytes, cuts: Sequence[int]) -> str:
     """Check everything about `data` as a message of either side, and about its body as any body."""
-    check_prefixes(lambda seen: parse_message(seen, LARGEST), data, LARGEST, cuts)
-    try:
-        found = parse_message(data, LARGEST)
-    except Malformed:
-        return "message: malformed"
-    if isinstance(found, More):
-        return "message: more"
+    found = read_checked(lambda seen: parse_message(seen, LARGEST), data, LARGEST, cuts)
+    if isinstance(found, str):
+        return f"message: {found}"
     packet = data[: found.size]
     assert parse_message(packet, LARGEST) == parse_message(data + SURPLUS, LARGEST) == found
     assert isinstance(parse_message(packet[:-1], LARGEST), More)

@@ -5,13 +5,8 @@
 What fails is printed with the bytes, which then belong into a test.
 """
 
-import argparse
 import random
-import sys
-import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.postgres.scram import PLAIN, PLUS
@@ -29,10 +24,10 @@ from gateway.wire.pgmessage import (
 from gateway.wire.postgres import error_response, startup_message
 from tests.fuzz.mutation import cuts_of, mutated
 from tests.fuzz.pginvariants import check_login, check_message, check_our_login, check_startup
+from tests.fuzz.running import main
 from tests.gateway.postgres.logins import NONCE, TOKEN
 from tests.gateway.wire.openings import OPENINGS, Opening, opening
 
-SLOWEST = 0.25  # seconds of cpu that any input may take; the keys of 20,000 iterations take a fiftieth of that
 KNOWN = tuple(opening(name) for name in OPENINGS)
 
 STARTUPS = (
@@ -97,37 +92,7 @@ PIECES = (
 )
 
 
-@dataclass
-class Figures:
-    """What became of the inputs."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    slowest: float = 0.0  # seconds of cpu
-
-    @property
-    def inputs(self) -> int:
-        return self.outcomes.total()
-
-
-def run(chance: random.Random, inputs: int) -> Figures:
-    """Check so many mutations. Raises what a check raises."""
-    figures = Figures()
-    while figures.inputs < inputs:
-        check, arguments = _chosen(chance)
-        start = time.thread_time()
-        try:
-            outcome = check(*arguments)
-            took = time.thread_time() - start
-            assert took < SLOWEST, f"took {took:.3f} s"
-        except BaseException:
-            sys.stderr.write(f"after {figures.inputs} inputs: {check.__name__}{arguments!r}\n")
-            raise
-        figures.outcomes[outcome] += 1
-        figures.slowest = max(figures.slowest, took)
-    return figures
-
-
-def _chosen(chance: random.Random) -> tuple[Callable[..., str], tuple[Any, ...]]:
+def choose(chance: random.Random) -> tuple[Callable[..., str], tuple[Any, ...]]:
     """Choose what is checked next, and the input for it."""
     turn = chance.randrange(100)
     if turn < 40:
@@ -164,22 +129,5 @@ def _login(chance: random.Random) -> tuple[Opening, bytes, bytes, str]:
     return KNOWN[which], first, final, mechanism
 
 
-def main() -> None:
-    """Check as many inputs as asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    start = time.monotonic()
-    figures = run(random.Random(given.seed), given.inputs)
-    for outcome, count in sorted(figures.outcomes.items()):
-        sys.stdout.write(f"{count:>9}  {outcome}\n")
-    took = time.monotonic() - start
-    sys.stdout.write(
-        f"{figures.inputs} inputs in {took:.0f} s, seed {given.seed}, the slowest {figures.slowest * 1000:.1f} ms: "
-        "nothing found\n"
-    )
-
-
 if __name__ == "__main__":
-    main()
+    main(choose, __doc__)

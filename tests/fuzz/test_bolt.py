@@ -2,7 +2,8 @@
 
 import random
 
-from tests.fuzz.bolt import run
+from tests.fuzz.bolt import choose
+from tests.fuzz.running import run
 
 WAYS = {
     "opening: malformed", "opening: more", "opening: no version", "opening: version", "message: malformed",
@@ -15,6 +16,6 @@ WAYS = {
 
 def test_thirty_thousand_mutations() -> None:
     """Each way an input can go is gone: without that the run would show little."""
-    figures = run(random.Random(7), 30_000)
+    figures = run(choose, random.Random(7), 30_000)
     assert figures.inputs == 30_000
     assert set(figures.outcomes) >= WAYS

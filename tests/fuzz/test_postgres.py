@@ -2,7 +2,8 @@
 
 import random
 
-from tests.fuzz.postgres import run
+from tests.fuzz.postgres import choose
+from tests.fuzz.running import run
 
 WAYS = {
     "login: denied at first", "login: denied at last", "login: let in", "naming: a pod", "naming: malformed",
@@ -14,7 +15,7 @@ BODIES = {"authentication", "error", "key", "offer", "password", "sasl initial",
 
 def test_thirty_thousand_mutations() -> None:
     """Each way an input can go is gone: without that the run would show little."""
-    figures = run(random.Random(7), 30_000)
+    figures = run(choose, random.Random(7), 30_000)
     assert figures.inputs == 30_000
     read = [outcome.removeprefix("message: ") for outcome in figures.outcomes if outcome not in WAYS]
     assert set(figures.outcomes) >= WAYS

@@ -4,6 +4,7 @@ import pytest
 
 from gateway import audit
 from gateway.audit import LONGEST_DETAIL, MOST_ENTRIES, PAUSE, Trail
+from gateway.errors import Reason, Refusal
 from router.access import Principal
 from tests.clock import Clock
 from tests.gateway.web.site import HOST, NOW, route, visit
@@ -27,6 +28,18 @@ def test_who_was_let_in_and_who_was_told_no_leaves_an_entry() -> None:
     }  # fmt: skip
     assert (two["who"], two["outcome"], two["detail"]) == ("bob", "refused", "holds too little")
     assert (kept.take(), len(news)) == ([], 2)
+
+
+def test_a_decision_leaves_an_entry_whichever_way_it_ends() -> None:
+    kept, _ = trail()
+    with kept.decision(visit(), route(), ALICE):
+        pass
+    with pytest.raises(Refusal), kept.decision(visit(), route(), BOB):
+        raise Refusal(Reason.FORBIDDEN, "holds too little", for_log="not for the trail")
+    with pytest.raises(ZeroDivisionError), kept.decision(visit(), route(), Principal("carol")):
+        raise ZeroDivisionError
+    told = [(entry["who"], entry["outcome"], entry["detail"]) for entry in kept.take()]
+    assert told == [("alice", "allowed", "token:a"), ("bob", "refused", "holds too little")]
 
 
 def test_who_is_not_known_leaves_none() -> None:

@@ -15,15 +15,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from certs.authority import PEER_LIFETIME, Authority
-from certs.files import CertificateProblem
+from certs.authority import Authority
 from certs.leaf import Leaf
-from certs.peer import GATEWAY, is_gateway
+from certs.peer import GATEWAY
 from gateway import peers as module
 from gateway.cancelling import Owner
 from gateway.identity import FileIdentity, Identity, LocalIdentity
 from gateway.peers import Others, Peers
 from gateway.wire.pgmessage import CancelKey, cancel_request
+from tests.gateway.test_identity import files
 from tests.peers import DEADLINE, Ending, TlsPeer, free_port, leaf_of, plain_to, read_to_end, tls_to, write_leaf
 
 KEY = CancelKey(Owner(1, 0, 1).to_number(), b"good")
@@ -271,73 +271,8 @@ async def test_who_says_nothing_is_cut_and_too_many_are_not_let_in(
         assert await asking(identity, here).ask(KEY)
 
 
-def test_the_certificate_is_made_anew_before_it_ends(authority: Authority) -> None:
-    identity = LocalIdentity(authority)
-    now = datetime.now(UTC)
-    first, _ = identity.get(now)
-    assert is_gateway(x509.load_pem_x509_certificate(first.chain_pem))
-    assert identity.get(now + PEER_LIFETIME / 2)[0] is first
-    second, _ = identity.get(now + PEER_LIFETIME * 0.8)
-    assert second.not_after > first.not_after
-    assert second.key_pem != first.key_pem
-
-
-# ---- files
-
-
-def files(directory: Path, *names: str) -> tuple[Path, Path, Path]:
-    """Have somebody's own authority make a certificate with some names."""
-    ca = trustme.CA()
-    key = ec.generate_private_key(ec.SECP256R1())
-    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
-    uris = [x509.UniformResourceIdentifier(name) for name in names]
-    certificate = (
-        x509.CertificateBuilder()
-        .issuer_name(issuer.subject)
-        .subject_name(x509.Name([]))
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(NOW - timedelta(hours=1))
-        .not_valid_after(NOW + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("gw1.example.org"), *uris]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        .sign(signer, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    leaf = Leaf.from_pem(certificate.public_bytes(serialization.Encoding.PEM), pem)
-    authority = directory / "peers.pem"
-    authority.write_bytes(ca.cert_pem.bytes())
-    return (*write_leaf(leaf, directory), authority)
-
-
 async def test_files_do_for_replicas_that_share_no_home(tmp_path: Path, authority: Authority) -> None:
     identity = FileIdentity(*files(tmp_path, GATEWAY))
     async with serving(identity) as (here, _):
         assert await asking(identity, here).ask(KEY)
         assert not await asking(LocalIdentity(authority), here).ask(KEY)
-
-
-def test_files_have_to_name_a_gateway(tmp_path: Path) -> None:
-    with pytest.raises(CertificateProblem, match="URI:podgate:gateway"):
-        FileIdentity(*files(tmp_path, "podgate:user:alice"))
-
-
-def test_an_authority_has_to_be_one(tmp_path: Path) -> None:
-    certificate, key, ca = files(tmp_path, GATEWAY)
-    for content in (b"", b"nothing", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-        ca.write_bytes(content)
-        with pytest.raises(CertificateProblem, match="no readable authority"):
-            FileIdentity(certificate, key, ca)
-
-
-def test_broken_files_change_nothing_and_good_ones_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    certificate, key, ca = files(tmp_path, GATEWAY)
-    identity = FileIdentity(certificate, key, ca)
-    before = identity.get(NOW)
-    certificate.write_bytes(b"half")
-    assert identity.get(NOW) == before
-    assert "the certificate before stays in use" in caplog.text
-    files(tmp_path, GATEWAY)
-    assert identity.get(NOW)[0] != before[0]

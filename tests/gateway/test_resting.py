@@ -26,9 +26,9 @@ def rig(ca: trustme.CA, leaf: Leaf) -> Iterator[Rig]:
     [
         (0.0, RECORD, ROOM, 0.0),
         (LEAST / SHARE - 0.0001, RECORD, ROOM, 0.0),
-        (LEAST / SHARE + 0.0001, RECORD, ROOM, LEAST + 0.0001 * SHARE),
-        (1.5 * LEAST / SHARE, RECORD, ROOM, 1.5 * LEAST),
-        (REST / SHARE, RECORD, ROOM, REST),
+        (LEAST / SHARE + 0.0001, RECORD, ROOM, LEAST),
+        (1.99 * LEAST / SHARE, RECORD, ROOM, LEAST),
+        (REST / SHARE + 0.0001, RECORD, ROOM, REST),
         (3600.0, RECORD, ROOM, REST),
         (3600.0, PIECE, ROOM, REST),
         (3600.0, PIECE - 1, ROOM, 0.0),

@@ -1,10 +1,13 @@
 """Postgres' way into TLS. Each of these cost another proxy a bug (docs: CVE-2021-23214, Traefik 10619 and after)."""
 
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,9 +15,12 @@ import trustme
 
 from certs.leaf import Leaf
 from gateway.options import Options
+from router.access import AccessLevel
+from router.model import RouteState
 from tests.gateway.running import Running, running
 from tests.gateway.talks import error_fields, startup
 from tests.peers import (
+    DEADLINE,
     GSS_REQUEST,
     SSL_REQUEST,
     Ending,
@@ -171,3 +177,58 @@ def test_alpn_of_libpq_is_selected(gateway: Running, ca: trustme.CA) -> None:
             client = tls_to(gateway.port, trusting(ca, alpn=("postgresql",)), HOST, before=before)
             assert client.tls.selected_alpn_protocol() == "postgresql"
             client.close()
+
+
+# ---- the database, dialled while the client shakes hands
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE)
+        yield listener
+
+
+def greet(gateway: Running, ca: trustme.CA, host: str, alpn: list[str]) -> socket.socket:
+    """Send a ClientHello and wait for an answer to it; the handshake stays unfinished."""
+    client = plain_to(gateway.port)
+    context = trusting(ca)
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    client.sendall(TlsPeer(client, context, host).hello())
+    assert client.recv(1)
+    return client
+
+
+@pytest.mark.parametrize(("protocol", "alpn"), [("postgres", ["postgresql"]), ("bolt", [])])
+def test_a_public_database_is_dialled_during_the_handshake_and_let_go_if_it_fails(
+    gateway: Running, ca: trustme.CA, listening: socket.socket, protocol: str, alpn: list[str]
+) -> None:
+    host = gateway.route("db", protocol, f"127.0.0.1:{listening.getsockname()[1]}")
+    client = greet(gateway, ca, host, alpn)
+    with listening.accept()[0] as dialled:
+        client.close()
+        dialled.settimeout(DEADLINE)
+        assert dialled.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "alpn", "more"),
+    [
+        ("postgres", ["postgresql"], {"access": AccessLevel.READ}),
+        ("postgres", ["postgresql"], {"ip_allow": (ip_network("192.0.2.0/24"),)}),
+        ("postgres", ["postgresql"], {"state": RouteState.STOPPED}),
+        ("bolt", [], {"access": AccessLevel.READ}),
+        ("bolt", ["http/1.1"], {}),
+        ("tcp", [], {}),
+    ],
+    ids=["closed", "another network", "stopped", "closed graph", "a browser", "any tcp"],
+)
+def test_others_are_not(
+    gateway: Running, ca: trustme.CA, listening: socket.socket, protocol: str, alpn: list[str], more: dict[str, Any]
+) -> None:
+    host = gateway.route("db", protocol, f"127.0.0.1:{listening.getsockname()[1]}", **more)
+    with greet(gateway, ca, host, alpn):
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()

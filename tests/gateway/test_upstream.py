@@ -1,5 +1,6 @@
-"""Dialling unix sockets that a pod owns."""
+"""Dialling upstreams: unix sockets that a pod owns, and what is begun before it is needed."""
 
+import contextlib
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Refusal
-from gateway.upstream import dial
+from gateway.upstream import Ahead, dial
 from router.access import AccessLevel
-from router.model import Protocol, Route, UnixAddress
+from router.model import Protocol, Route, TcpAddress, UnixAddress
 from tests.gateway.driving import drive
 
 
@@ -61,3 +62,67 @@ def test_a_file_in_place_of_a_socket_is_refused(run: Path) -> None:
     (run / "file").write_text("")
     with pytest.raises(Refusal, match="does not take connections"):
         drive(dial(route_to(run / "file"), 5))
+
+
+# ---- ahead
+
+
+@pytest.fixture
+def port() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def tcp_route(*addresses: tuple[str, int]) -> Route:
+    upstreams = tuple(TcpAddress(*address) for address in addresses)
+    return Route("db.example.test", Protocol.POSTGRES, upstreams, AccessLevel.PUBLIC)
+
+
+def test_what_was_begun_is_what_is_dialled(run: Path, listener: socket.socket, port: socket.socket) -> None:
+    for route, listening in ((route_to(run / "real"), listener), (tcp_route(port.getsockname()), port)):
+        ahead = Ahead()
+        ahead.begin(route)
+        with listening.accept()[0] as accepted, drive(dial(route, 5, ahead)).socket as upstream:
+            upstream.send(b"hello")
+            assert accepted.recv(16) == b"hello"
+            listening.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listening.accept()  # there is one only
+
+
+def test_what_nobody_takes_is_closed(port: socket.socket) -> None:
+    with contextlib.closing(Ahead()) as ahead:
+        ahead.begin(tcp_route(port.getsockname()))
+        accepted, _ = port.accept()
+    with accepted:
+        assert accepted.recv(1) == b""
+
+
+def test_where_the_route_leads_elsewhere_by_now_what_was_begun_is_closed(port: socket.socket) -> None:
+    ahead = Ahead()
+    ahead.begin(tcp_route(port.getsockname()))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        route = tcp_route(other.getsockname())
+        with drive(dial(route, 5, ahead)).socket as upstream, port.accept()[0] as accepted:
+            assert accepted.recv(1) == b""
+            assert upstream.getpeername() == other.getsockname()
+
+
+def test_what_was_begun_in_vain_is_tried_again_and_told(run: Path, port: socket.socket) -> None:
+    gone = tcp_route(port.getsockname())
+    port.close()
+    for route in (gone, route_to(run / "missing"), tcp_route(("a name to be looked up", 1))):
+        ahead = Ahead()
+        ahead.begin(route)
+        with pytest.raises(Refusal, match="does not take connections"):
+            drive(dial(route, 5, ahead))
+
+
+def test_a_backlog_that_is_full_is_left_for_later(run: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as full, contextlib.ExitStack() as stack:
+        full.bind(str(run / "full"))
+        full.listen(0)
+        first, second = (stack.enter_context(contextlib.closing(Ahead())) for _ in range(2))
+        first.begin(route_to(run / "full"))
+        second.begin(route_to(run / "full"))
+        assert second.take(route_to(run / "full")) is None

@@ -1,14 +1,17 @@
 """Who gets into a database that is asked for nothing but a session, and how: the whole of it as a table."""
 
+import ipaddress
 from itertools import product
 
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.ways import Way, way_in
+from gateway.ways import Way, is_open_to_all, route_now, way_in
+from gateway.web.visit import Visit
 from router.access import AccessLevel, Principal
 from router.database import NO_DATABASE, Database, Login
 from router.model import Protocol, Route, RouteState
+from router.table import RouteTable
 
 HOST, POD = "graph.pods.test", "graph-1"
 NONE, READ, WRITE, MANAGE, OWNER = AccessLevel
@@ -59,3 +62,25 @@ def test_each_combination(
 ) -> None:
     found = outcome(access, held, ALICE if is_known else None, state, has=has, can_log_in=can_log_in)
     assert found == expected(access, held, state, is_known=is_known, has=has, can_log_in=can_log_in)
+
+
+@pytest.mark.parametrize(
+    ("access", "held", "state", "address", "limited"),
+    list(product(AccessLevel, LEVELS, RouteState, ("192.0.2.1", "198.51.100.1", "unknown"), (True, False))),
+)
+def test_open_to_all_is_what_anybody_may_reach(
+    access: AccessLevel, held: AccessLevel | None, state: RouteState, address: str, *, limited: bool
+) -> None:
+    grants = {} if held is None else {"user:alice": held}
+    networks = (ipaddress.ip_network("192.0.2.0/24"),) if limited else ()
+    route = Route(HOST, Protocol.POSTGRES, (), access, state, pod=POD, grants=grants, ip_allow=networks)
+    expected = access is NONE and state is RouteState.AVAILABLE and (not limited or address == "192.0.2.1")
+    assert is_open_to_all(route, Visit(HOST, address)) is expected
+
+
+def test_a_route_that_is_gone_or_speaks_something_else_by_now_is_refused() -> None:
+    found = Route(HOST, Protocol.BOLT, (), NONE, pod=POD)
+    assert route_now(RouteTable([found]), HOST, Protocol.BOLT) is found
+    for routes in (RouteTable(), RouteTable([Route(HOST, Protocol.HTTP, (), NONE, pod=POD)])):
+        with pytest.raises(Refusal, match=r"there is no pod behind .* any more"):
+            route_now(routes, HOST, Protocol.BOLT)

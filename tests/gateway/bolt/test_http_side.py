@@ -2,6 +2,8 @@
 
 import base64
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import trustme
@@ -17,11 +19,22 @@ from tests.gateway.pods import Pod, receive_response
 from tests.gateway.running import Running
 from tests.gateway.talks import head, http_answer
 from tests.gateway.web.site import KEY
-from tests.peers import Upstream, tls_to, trusting, upstream
+from tests.peers import TlsPeer, Upstream, tls_to, trusting, upstream
 
 
 def route(gateway: Running, server: Upstream, side: Upstream, access: AccessLevel) -> None:
     closed(gateway, server, access, http=(parse_address(side.address),))
+
+
+@contextmanager
+def visiting(gateway: Running, server: Upstream, ca: trustme.CA, access: AccessLevel) -> Iterator[tuple[TlsPeer, Pod]]:
+    """Give a client, and the HTTP side that it may ask."""
+    pod = Pod()
+    with upstream(pod) as side:
+        route(gateway, server, side, access)
+        peer = arrived(gateway, ca)
+        yield peer, pod
+        peer.close()
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -29,10 +42,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def test_requests_go_to_the_http_side_and_bolt_to_bolt(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.PUBLIC)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.PUBLIC) as (peer, pod):
         for target in ("/", "/api/v1/ready"):
             peer.send(head(HOST, target, Authorization="Basic cm9vdDpw"))
             assert receive_response(peer) == (200, b"ok")
@@ -42,18 +52,13 @@ def test_requests_go_to_the_http_side_and_bolt_to_bolt(gateway: Running, ca: tru
         client = Client(tls_to(gateway.port, trusting(ca), HOST))
         assert client.greet() == (5, 4)
         client.peer.close()
-        peer.close()
 
 
 def test_the_level_picks_the_login_over_http_too(gateway: Running, server: Upstream, ca: trustme.CA) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.READ)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.READ) as (peer, pod):
         for token in (TOKEN, OF_BOB):
             peer.send(head(HOST, "/api", **bearer(token)))
             assert receive_response(peer) == (200, b"ok")
-        peer.close()
     sent = [base64.b64decode(fields[b"authorization"].removeprefix(b"Basic ")) for fields in pod.heads]
     assert sent == [b"writer:wwwwwwwww", b"reader:rrrrrrrrr"]
     assert b"pgt_" not in pod.received
@@ -116,14 +121,10 @@ def post(body: bytes, **fields: str) -> bytes:
 def test_a_session_counts_for_the_servers_own_pages_and_the_server_does_not_see_it(
     gateway: Running, server: Upstream, ca: trustme.CA
 ) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.READ)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.READ) as (peer, pod):
         own = {"Origin": f"https://{HOST}:8443", "Sec-Fetch-Site": "same-origin"}
         peer.send(post(b"{}", **session_of(gateway, "alice"), **own, Authorization="Basic cm9vdDpw"))
         assert receive_response(peer) == (200, b"ok")
-        peer.close()
     assert pod.heads[0][b"authorization"] == b"Basic " + base64.b64encode(b"writer:wwwwwwwww")
     assert pod.heads[0][b"cookie"] == b"mine=1"
 
@@ -175,14 +176,10 @@ def test_where_everybody_may_come_the_servers_own_login_is_left_alone(
     gateway: Running, server: Upstream, ca: trustme.CA
 ) -> None:
     """Even of somebody whom the gateway knows, and has a login for."""
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.PUBLIC)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.PUBLIC) as (peer, pod):
         for fields in ({"Authorization": "Basic cm9vdDpw"}, {}, bearer("AU-of-the-server")):
             peer.send(head(HOST, "/api", **session_of(gateway, "alice"), **fields))
             assert receive_response(peer) == (200, b"ok")
-        peer.close()
     assert [fields.get(b"authorization") for fields in pod.heads] == [
         b"Basic cm9vdDpw",
         None,
@@ -194,13 +191,9 @@ def test_where_everybody_may_come_the_servers_own_login_is_left_alone(
     "value", [f"Bearer {TOKEN}", f"Basic {as_basic('alice', TOKEN)}", f"Basic {as_basic('root', TOKEN)}"]
 )
 def test_a_token_does_not_reach_a_public_server(gateway: Running, server: Upstream, ca: trustme.CA, value: str) -> None:
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.PUBLIC)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.PUBLIC) as (peer, pod):
         peer.send(head(HOST, "/api", Authorization=value, Connection="close"))
         peer.receive_to_end()
-        peer.close()
     assert TOKEN.encode() not in pod.received
     assert all(b"authorization" not in fields for fields in pod.heads)
 
@@ -210,12 +203,8 @@ def test_a_token_does_not_reach_a_public_server(gateway: Running, server: Upstre
 )
 def test_only_its_own_host_is_asked(gateway: Running, server: Upstream, ca: trustme.CA, target: str) -> None:
     """However strange a target is, the login goes with what the gateway made of it, to this server alone."""
-    pod = Pod()
-    with upstream(pod) as side:
-        route(gateway, server, side, AccessLevel.READ)
-        peer = arrived(gateway, ca)
+    with visiting(gateway, server, ca, AccessLevel.READ) as (peer, pod):
         peer.send(head(HOST, target, **bearer(OF_BOB), Connection="close"))
         peer.receive_to_end()
-        peer.close()
     assert all(fields[b"host"] == HOST.encode() for fields in pod.heads)
     assert len(pod.heads) <= 1

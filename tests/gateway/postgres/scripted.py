@@ -50,10 +50,13 @@ def read_message(connection: socket.socket) -> tuple[bytes, bytes]:
 
 
 def database(steps: Steps, seen: list[Startup] | None = None) -> Serve:
-    """Make a server that reads a startup message and then does `steps`."""
+    """Make a server that reads a startup message and then does `steps`, unless whoever has dialled leaves again."""
 
     def serve(connection: socket.socket) -> None:
-        size = read_exactly(connection, 4)
+        first = connection.recv(1)
+        if not first:
+            return
+        size = first + read_exactly(connection, 3)
         startup = parse_startup(size + read_exactly(connection, int.from_bytes(size, "big") - 4))
         assert isinstance(startup, Startup)
         if seen is not None:

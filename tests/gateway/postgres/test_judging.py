@@ -5,7 +5,8 @@ from itertools import product
 import pytest
 
 from gateway.errors import Reason, Refusal
-from gateway.postgres.judging import Way, is_replication, judge, session_parameters
+from gateway.postgres.judging import is_replication, judge, session_parameters
+from gateway.ways import Way
 from router.access import AccessLevel, Principal
 from router.database import NO_DATABASE, Database, Login
 from router.model import Protocol, Route, RouteState

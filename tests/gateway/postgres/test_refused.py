@@ -8,6 +8,7 @@ import trustme
 
 from gateway.failures import BURST, PENALTY, Failures
 from gateway.wire.pgmessage import Auth, message, password_message
+from gateway.wire.postgres import LARGEST_STARTUP, startup_message
 from router.access import AccessLevel
 from tests.gateway.postgres.clients import (
     HOST,
@@ -20,10 +21,7 @@ from tests.gateway.postgres.clients import (
     refusal,
     start,
 )
-from tests.gateway.postgres.scripted import (
-    TOKEN,
-    token,
-)
+from tests.gateway.postgres.scripted import TOKEN, token
 from tests.gateway.running import Running
 from tests.gateway.talks import error_fields
 from tests.peers import Upstream
@@ -97,6 +95,21 @@ def test_replication_is_for_owners(gateway: Running, server: Upstream, seen: See
     assert seen[0].parameters["replication"] == "database"
 
 
+def test_a_client_that_leaves_no_room_for_its_name_beside_the_applications_is_told(
+    gateway: Running, server: Upstream, ca: trustme.CA
+) -> None:
+    closed(gateway, server)
+    room = LARGEST_STARTUP - len(startup_message((3, 0), {"user": "alice+password", "application_name": ""}))
+    client = client_of(gateway, ca)
+    start(client, user="alice+password", application_name="x" * room)
+    assert kind_asked(client) == Auth.CLEARTEXT
+    client.send(password_message(TOKEN))
+    fields = error_fields(client.receive_to_end()[0])
+    client.close()
+    assert (fields["C"], "your client cannot be understood" in fields["M"]) == ("08P01", True)
+    assert server.accepted == 0
+
+
 def test_an_address_that_shows_too_many_wrong_tokens_waits_for_each_answer_and_right_ones_do_not(
     gateway: Running, server: Upstream, ca: trustme.CA, ca_file: Path
 ) -> None:
@@ -142,14 +155,15 @@ def test_what_cannot_be_read_counts_as_wrong(gateway: Running, server: Upstream,
 
 @pytest.mark.parametrize("name", ["user", "database"])
 def test_a_name_that_would_break_a_line_of_a_log_is_refused(
-    gateway: Running, server: Upstream, ca: trustme.CA, name: str
+    gateway: Running, server: Upstream, seen: Seen, ca: trustme.CA, name: str
 ) -> None:
     gateway.route(HOST, "postgres", server.address)
     client = client_of(gateway, ca)
     start(client, **{name: "x\n2026-11-21 LOG: forged"})
     assert error_fields(client.receive_to_end()[0])["C"] == "08P01"
     client.close()
-    assert server.accepted == 0
+    server.wait_until_idle()
+    assert not seen
 
 
 def test_a_right_token_does_not_count_as_a_wrong_one(gateway: Running, server: Upstream, ca_file: Path) -> None:

@@ -17,6 +17,7 @@ from gateway.wire.postgres import Startup, error_response, startup_message
 from router.access import AccessLevel
 from router.credentials import User
 from router.database import Database, Login
+from tests.gateway.postgres.clients import HOST, client_of
 from tests.gateway.postgres.scripted import (
     OK,
     PASSWORD,
@@ -33,9 +34,8 @@ from tests.gateway.postgres.scripted import (
 )
 from tests.gateway.running import Running, running
 from tests.gateway.talks import error_fields
-from tests.peers import SSL_REQUEST, TlsPeer, tls_to, trusting, upstream
+from tests.peers import TlsPeer, upstream
 
-HOST = "db.pods.test"
 CLEARTEXT = authentication(Auth.CLEARTEXT)
 
 
@@ -44,10 +44,6 @@ def gateway(leaf: Leaf) -> Iterator[Running]:
     with running([leaf], Options(public_port=8443, drain=0, connect_timeout=0.5, opening_budget=1.5)) as gateway:
         gateway.know(User("alice"), token())
         yield gateway
-
-
-def client_of(gateway: Running, ca: trustme.CA) -> TlsPeer:
-    return tls_to(gateway.port, trusting(ca), HOST, before=(SSL_REQUEST,))
 
 
 def route(gateway: Running, address: str, *passwords: str) -> None:

@@ -19,6 +19,7 @@ from tests.scenarios.clients.spoken import NODE_MODULES
 from tests.scenarios.graphs import DATABASE, Way
 
 HERE = Path(__file__).parent / "graph"
+ROOT = Path(__file__).parents[3]
 NODE_DRIVER = NODE_MODULES / "neo4j-driver"
 OLDER = {major: Path(sys.prefix) / f"neo4j-{major}" for major in (4, 5)}
 NAMES = ("python", "python-5", "python-4", "node", "chromium")
@@ -98,6 +99,7 @@ class _Spoken(Program):
             stderr=subprocess.DEVNULL,
             env=environment,
             text=True,
+            cwd=ROOT,
         )
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class Python(_Spoken):
             self.unable = frozenset({"execute_query", "a session as somebody else, who may only read"})
             self.anew = self.anew[:1]
         self.tells_when_routed = older != 4
-        super().__init__([sys.executable, str(HERE / "features.py")], environment)
+        super().__init__([sys.executable, "-m", "tests.scenarios.clients.graph.features"], environment)
 
 
 _IN_JAVASCRIPT: tuple[dict[str, object], ...] = ({"maxConnectionLifetime": 0}, {"connectionLivenessCheckTimeout": 0})
