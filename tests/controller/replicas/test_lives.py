@@ -4,11 +4,9 @@ or cut off from the database, and what should be once is there once.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
-from tests.controller.runtimes.homes import a_mark, processes_with
+from tests.controller.runtimes.homes import a_mark, new_home, processes_with
 from tests.databases import PASSWORD, server
 from tests.unixhttp import to_socket
 
@@ -98,11 +96,8 @@ class Replica:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home with a short path, since it holds unix sockets."""
-    path = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path)
+    with new_home() as made:
+        yield made
 
 
 @contextmanager
