@@ -37,6 +37,7 @@ log = logging.getLogger("podgate.link")
 
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
+SOON = 0.05  # seconds: a kernel's word that it has what was sent may take 40 ms (tcp(7): delayed acknowledgements)
 FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
 READABLE, WRITABLE = READ | TROUBLE, WRITE | TROUBLE  # what calls for an attempt
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
@@ -219,12 +220,14 @@ class Relay:
                 self.finish_up(link)
         self.watch(link)
 
-    def finish_up(self, link: Link) -> None:
-        """Pass the client's end on."""
+    def finish_up(self, link: Link, *, again: bool = False) -> None:
+        """Pass the client's end on; as long as that cannot be done it is tried again."""
         if link.end_upstream():
             link.up_flow = ENDED
+        elif again:
+            self.upkeep.look_at(link, self._loop.now + 1)
         else:
-            self.upkeep.look_at(link, self._loop.now + 1)  # then tried again
+            self._loop.after(SOON, partial(self.guard, self.upkeep.finish_up, link))
 
     # ---- down
 

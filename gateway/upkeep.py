@@ -39,6 +39,12 @@ class Upkeep:
         """Have it looked at within two seconds after `when`, of the loop's clock."""
         self._wheel.put(link, when)
 
+    def finish_up(self, link: Link) -> None:
+        """Try again to pass on that its client is lost, if that is still to be done."""
+        if link.client_lost and link.up_flow is Flow.ENDING and not link.up and not link.closed:
+            self._relay.finish_up(link, again=True)
+            self._relay.watch(link)
+
     def end(self, link: Link) -> None:
         """Look at it no more."""
         self._count(link, -1)
@@ -60,9 +66,7 @@ class Upkeep:
 
     def _look(self, link: Link) -> None:
         relay, now = self._relay, self._loop.now
-        if link.client_lost and link.up_flow is Flow.ENDING and not link.up:
-            relay.finish_up(link)
-            relay.watch(link)
+        self.finish_up(link)
         if link.closed:
             return None
         if link.ends_at and now >= link.ends_at:

@@ -350,8 +350,8 @@ class Upstream:
                 return  # closed
             self.accepted += 1
             thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
+            thread.start()  # first: whoever waits for those that are served joins them
             self._served.append((connection, thread))
-            thread.start()
 
     def _run(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):

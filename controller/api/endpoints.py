@@ -28,7 +28,7 @@ def endpoint_settings(
     after = change.applied(before)
     if endpoint.protocol != Protocol.HTTP and after.web != NO_RULES:
         raise InvalidEndpoint("web", f"these rules are for http, and the endpoint speaks {endpoint.protocol}")
-    if endpoint.protocol != Protocol.POSTGRES and (after.most_links or after.most_links_of_user):
+    if endpoint.protocol not in (Protocol.POSTGRES, Protocol.BOLT) and (after.most_links or after.most_links_of_user):
         field = "most_links" if after.most_links else "most_links_of_user"
-        raise InvalidEndpoint(field, f"this limit is for postgres, and the endpoint speaks {endpoint.protocol}")
+        raise InvalidEndpoint(field, f"this limit is for databases, and the endpoint speaks {endpoint.protocol}")
     return name, after

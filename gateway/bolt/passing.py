@@ -14,8 +14,9 @@ from gateway.replies import bolt_failure
 from gateway.tls import TlsClient
 from gateway.web.engine import Engine
 from gateway.wire import bolt
-from gateway.wire.bolt import GOODBYE, LOGON_MESSAGE, SUCCESS, Message, Version
+from gateway.wire.bolt import GOODBYE, HELLO, LOGON, LOGON_MESSAGE, SUCCESS, Message, Version
 from gateway.wire.boltmanifest import MANIFEST, parse_choice, parse_manifest
+from gateway.wire.verdict import Malformed
 
 
 async def follow(client: TlsClient, database: Dialogue) -> Version:
@@ -41,10 +42,10 @@ async def greet(client: TlsClient, database: Dialogue, version: Version, engine:
     """Pass the login on; give the client's HELLO, and the words that the client is let in by. Raises Malformed, Refusal
     if a token is shown, and Said.
     """
-    hello, words = await _pass(client, database, engine)
+    hello, words = await _pass(client, database, engine, HELLO)
     if version >= LOGON_MESSAGE:
         await client.send(words)
-        _, words = await _pass(client, database, engine)
+        _, words = await _pass(client, database, engine, LOGON)
     return hello, words
 
 
@@ -53,9 +54,13 @@ def speak(client: TlsClient, version: Version) -> None:
     client.words = partial(bolt_failure, version=version)
 
 
-async def _pass(client: TlsClient, database: Dialogue, engine: Engine) -> tuple[Message, bytes]:
-    """Pass a message on that may be a login, and wait for its SUCCESS; give both."""
+async def _pass(client: TlsClient, database: Dialogue, engine: Engine, tag: int) -> tuple[Message, bytes]:
+    """Pass the message on that is due, and wait for its SUCCESS; give both. To others databases say that, too, without
+    letting anybody in: ArcadeDB to RESET.
+    """
     message: Message = await client.look(bolt.read_message)
+    if message.tag not in (tag, GOODBYE):
+        raise Malformed(f"bolt message: {message.tag:#04x}, expected {tag:#04x}")
     if shows_token(message.fields, engine.policy.credentials, engine.clock()):
         raise Refusal(
             Reason.WRONG_TOKEN,

@@ -19,7 +19,8 @@ from gateway.wire.boltstream import BoltStream
 from gateway.wire.verdict import Malformed
 from gateway.wire.websocket import WebSocket
 
-UP_BITE = 16 * 1024  # bytes of a client's in one turn: six of them may be a login, and take 50 µs
+UP_BITE = 16 * 1024  # bytes of a client's in one turn
+MOST_LOGINS = 16  # in what came at once: six bytes may be one, and take 50 µs; drivers wait for what each is for
 MOST_AWAITED = 256  # routing tables that a client may have asked for and not got yet
 LogOn = Callable[[Message], bytes]
 
@@ -27,7 +28,9 @@ LogOn = Callable[[Message], bytes]
 class Watch:
     """One session; see `gateway.transform`."""
 
-    __slots__ = ("_address", "_answered", "_asked", "_awaited", "_calls", "_down", "_log_on", "_socket", "_up")
+    __slots__ = (
+        "_address", "_answered", "_asked", "_awaited", "_calls", "_down", "_log_on", "_logins", "_socket", "_up",
+    )  # fmt: skip
 
     held = b""
     leaving = None
@@ -39,6 +42,7 @@ class Watch:
         of the client's.
         """
         self._log_on = log_on
+        self._logins = 0  # in what came last
         self._address = address
         self._socket = socket
         self._calls = version < ROUTE_MESSAGE
@@ -97,6 +101,7 @@ class Watch:
 
     def up_plain(self, data: Data) -> Data:
         """The same for bytes that were in no frame any more. Raises Malformed."""
+        self._logins = 0
         return data if self._up is None else self._up.feed(data)
 
     def down(self, data: Data) -> Data:
@@ -130,6 +135,9 @@ class Watch:
     def _taken_up(self, message: Message, _data: bytes) -> bytes:
         if self._log_on is None:
             raise AssertionError("a message was taken out that nobody wanted")
+        self._logins += 1
+        if self._logins > MOST_LOGINS:
+            raise Malformed(f"bolt message: more than {MOST_LOGINS} logins at once")
         return self._log_on(message)
 
     def _comes_down(self, tag: int, _data: Data, _at: int) -> bool:

@@ -59,7 +59,9 @@ def _authorized(value: bytes, credentials: Credentials, now: float) -> _Shown | 
         user, _, password = _decoded(text).partition(":")
         if password.startswith(TOKEN_PREFIX):
             return _Shown(by_token(password, credentials), True, is_ambient=True, user=user)
-        if TOKEN_PREFIX in user or TOKEN_PREFIX in password:
+        if (proof := _web_token(password, credentials, now)) is not None:
+            return _Shown(proof, True, is_ambient=True, user=user)
+        if TOKEN_PREFIX in user or TOKEN_PREFIX in password or _web_token(user, credentials, now) is not None:
             return _Shown(is_token_ours=True)
     elif scheme.lower() == "bearer" and text.startswith(TOKEN_PREFIX):
         return _Shown(by_token(text, credentials), is_token_ours=True)
@@ -68,6 +70,12 @@ def _authorized(value: bytes, credentials: Credentials, now: float) -> _Shown | 
     if TOKEN_PREFIX.encode("ascii") in value:
         return _Shown(is_token_ours=True)  # in a form that we do not take: not for a pod either
     return None
+
+
+def _web_token(text: str, credentials: Credentials, now: float) -> Proof | None:
+    """Read a JSON web token for the gateway, which Bolt takes for a password too. None: it is none."""
+    issuer = issuer_of(text, credentials)
+    return by_web_token(text, issuer, now) if issuer is not None else None
 
 
 def _decoded(text: str) -> str:

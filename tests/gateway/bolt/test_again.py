@@ -9,6 +9,7 @@ import trustme
 
 from gateway import revocation
 from gateway.bolt.again import MOST_REFUSED
+from gateway.bolt.watching import MOST_LOGINS
 from gateway.failures import BURST
 from gateway.proof import TokenProof
 from gateway.wire import bolt
@@ -108,10 +109,10 @@ def test_a_second_hello_ends_the_session(client: Client, graph: Graph) -> None:
 
 def test_guessing_within_a_session_ends_it(gateway: Running, ca: trustme.CA, client: Client) -> None:
     client.ask(LOGOFF)
-    client.send(message(LOGON, basic("bob", "pgt_wrong")) * BURST)
-    assert client.answer().tag == FAILURE
+    tags = [client.ask(LOGON, basic("bob", "pgt_wrong")).tag for _ in range(BURST)]
+    assert tags == [FAILURE] + [IGNORED] * (BURST - 1)
     client.send(message(LOGON, basic("bob", "pgt_wrong")))
-    client.peer.receive_to_end()
+    assert client.peer.receive_to_end()[0] == b""
     client.peer.close()
     other = client_of(gateway, ca)
     other.greet(Proposal(5, 4, 0))
@@ -201,9 +202,32 @@ def test_passwords_of_another_database_are_not_told_to_this_one(
 
 
 def test_logins_are_not_refused_without_end(client: Client, graph: Graph) -> None:
-    client.send(message(LOGOFF) + message(LOGON, {"scheme": "none"}) * (MOST_REFUSED + 1) + message(RUN, "x", {}, {}))
-    client.peer.receive_to_end()
+    assert client.ask(LOGOFF).tag == SUCCESS
+    tags = [client.ask(LOGON, {"scheme": "none"}).tag for _ in range(MOST_REFUSED)]
+    assert tags == [FAILURE] + [IGNORED] * (MOST_REFUSED - 1)
+    client.send(message(LOGON, {"scheme": "none"}) + message(RUN, "x", {}, {}))
+    assert client.peer.receive_to_end()[0] == b""
     assert "x" not in [each.fields[0] for _, each in graph.seen if each.tag == RUN]
+    client.peer.close()
+
+
+@pytest.mark.parametrize("is_ahead", [True, False])
+def test_so_many_logins_at_once_that_others_had_to_wait_end_the_session(
+    gateway: Running, ca: trustme.CA, server: Upstream, graph: Graph, *, is_ahead: bool
+) -> None:
+    closed(gateway, server)
+    client = client_of(gateway, ca)
+    client.greet(Proposal(5, 4, 0))
+    flood = message(LOGON, dict(BOB)) * (MOST_LOGINS + 1)
+    client.send(message(HELLO, {}) + message(LOGON, dict(ALICE)) + (flood if is_ahead else b""))
+    assert [client.answer().tag, client.answer().tag] == [SUCCESS, SUCCESS]
+    if not is_ahead:
+        client.query("RETURN 1")
+        client.send(flood)
+        assert client.peer.receive_to_end()[0] == b""
+    else:
+        assert "logins at once" in str(client.answer().fields)
+    assert len(graph.asked(LOGON)) == 1
     client.peer.close()
 
 

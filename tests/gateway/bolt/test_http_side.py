@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -19,6 +20,7 @@ from tests.gateway.pods import Pod, receive_response
 from tests.gateway.running import Running
 from tests.gateway.talks import head, http_answer
 from tests.gateway.web.site import KEY
+from tests.gateway.webtokens import ISSUER, RSA, jwk, signed
 from tests.peers import TlsPeer, Upstream, tls_to, trusting, upstream
 
 
@@ -196,6 +198,26 @@ def test_a_token_does_not_reach_a_public_server(gateway: Running, server: Upstre
         peer.receive_to_end()
     assert TOKEN.encode() not in pod.received
     assert all(b"authorization" not in fields for fields in pod.heads)
+
+
+def test_a_web_token_as_a_password_does_not_either_if_it_is_for_the_gateway(
+    gateway: Running, server: Upstream, ca: trustme.CA
+) -> None:
+    pod, now = Pod(), time.time()
+    gateway.know(replace(ISSUER, keys=(jwk(RSA, "r"),)))
+    ours, of_others = (signed(aud=whom, iat=now, exp=now + 100) for whom in ("podgate", "another client"))
+    logins = ((200, "alice", ours), (200, "root", of_others), (401, "root", ours), (401, ours, ""))
+    with upstream(pod) as side:
+        route(gateway, server, side, AccessLevel.PUBLIC)
+        for status, user, password in logins:
+            peer = arrived(gateway, ca)
+            peer.send(head(HOST, "/api", Authorization=f"Basic {as_basic(user, password)}", Connection="close"))
+            assert http_answer(peer.receive_to_end()[0]).code == str(status)
+            peer.close()
+    assert [fields.get(b"authorization") for fields in pod.heads] == [
+        None,
+        f"Basic {as_basic('root', of_others)}".encode(),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from gateway.bolt.identifying import MOST_TEXTS
 from gateway.wire import bolt
-from gateway.wire.bolt import FAILURE, HELLO, LOGOFF, LOGON, SUCCESS, Proposal, message
+from gateway.wire.bolt import FAILURE, HELLO, LOGOFF, LOGON, RESET, SUCCESS, Proposal, message
 from gateway.wire.boltmanifest import MANIFEST
 from gateway.wire.packstream import Value
 from tests.gateway.bolt.graphs import HOST, TOKEN, client_of
@@ -16,6 +17,8 @@ from tests.gateway.bolt.test_opening import ALICE, NEW, OLD, refused, said
 from tests.gateway.running import Running
 from tests.gateway.webtokens import ISSUER, RSA, jwk, signed
 from tests.peers import Ending, Upstream, upstream
+
+TELEMETRY = 0x54
 
 
 @pytest.mark.parametrize("proposals", [(OLD,), (NEW,), OFFER])
@@ -103,6 +106,37 @@ def test_a_web_token_does_not_either_if_it_is_for_the_gateway(
     client.peer.close()
     server.wait_until_idle()
     assert ours not in repr(graph.seen)
+
+
+def test_a_login_of_a_thousand_texts_is_refused(
+    gateway: Running, ca: trustme.CA, server: Upstream, graph: Graph
+) -> None:
+    """Each is looked at for a token, while everybody else waits."""
+    gateway.route(HOST, "bolt", server.address)
+    routing: dict[str, Value] = {str(number): "e30.e30." for number in range(MOST_TEXTS)}
+    client = client_of(gateway, ca)
+    client.greet(NEW)
+    code, text = said(client.log_in((5, 4), basic("reader", "r" * 9), routing=routing))
+    assert (code, "more than 64 texts" in text) == ("Neo.ClientError.Request.Invalid", True)
+    client.peer.close()
+    server.wait_until_idle()
+    assert graph.seen == []
+
+
+@pytest.mark.parametrize("first", [[RESET, RESET], [HELLO, HELLO], [HELLO, RESET], [TELEMETRY, LOGON]])
+def test_who_says_something_else_than_its_login_does_not_get_past_it(
+    gateway: Running, ca: trustme.CA, server: Upstream, graph: Graph, first: list[int]
+) -> None:
+    """The database says SUCCESS to all of it, as ArcadeDB does to RESET at any time."""
+    gateway.route(HOST, "bolt", server.address)
+    client = client_of(gateway, ca)
+    client.greet(NEW)
+    client.send(b"".join(message(tag, {}) for tag in first) + message(LOGON, dict(ALICE)))
+    assert b"Neo.ClientError.Request.Invalid" in client.peer.receive_to_end()[0]
+    client.peer.close()
+    server.wait_until_idle()
+    assert gateway.services.relay.count() == 0
+    assert "pgt_" not in repr(graph.seen)
 
 
 def test_what_a_client_says_after_its_login_is_its_own(

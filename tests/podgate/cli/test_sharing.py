@@ -257,7 +257,7 @@ def test_how_many_may_connect_is_set_and_shown(run: Run, site: Real) -> None:
     assert ", access owner, at most 5 connections of one user\n" in run("pod", "show", "mydb").out
     assert run("pod", "access", "mydb", "--most-connections", "-1").code == 2
     failed = run("pod", "access", "site", "--most-connections", "1")
-    assert (failed.code, "this limit is for postgres, and the endpoint speaks http" in failed.err) == (1, True)
+    assert (failed.code, "this limit is for databases, and the endpoint speaks http" in failed.err) == (1, True)
 
 
 def test_new_passwords_are_told_of_but_not_shown(run: Run, controller: Controller) -> None:
