@@ -31,6 +31,7 @@ from controller.store.turns import CHANNEL
 from router.snapshot import Rejected, Version
 
 FRESH = 15.0  # seconds after which a replica that tells no more is taken for gone, and who followed it
+ATTEMPTS = 3  # at a row that is written anew in between
 KEPT = 10 * FRESH  # seconds until what it told is taken out
 
 
@@ -78,12 +79,20 @@ def tell_followed(connection: Connection, by: str, told: Sequence[Followed]) -> 
 
 def pass_on(connection: Connection, replica: str, version: Version, rejected: Sequence[Rejected]) -> bool:
     """Put down what a gateway acknowledges that follows another replica; tell whether one does."""
+    its = and_(gateways.c.replica == replica, _fresh())
     is_later = or_(gateways.c.epoch != version.epoch, gateways.c.number <= version.number)
     refused = [(each.host, version.number, each.reason) for each in rejected]
-    changed = update(gateways).where(and_(gateways.c.replica == replica, _fresh(), is_later))
-    found = connection.execute(changed.values(epoch=version.epoch, number=version.number, rejected=refused))
-    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-    return found.rowcount > 0
+    values = {"epoch": version.epoch, "number": version.number, "rejected": refused}
+    for _ in range(ATTEMPTS):
+        if connection.execute(update(gateways).where(its, is_later).values(values)).rowcount:
+            connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+            return True
+        found = connection.execute(select(gateways.c.epoch, gateways.c.number).where(its)).first()
+        if found is None:
+            return False
+        if found.epoch == version.epoch and found.number > version.number:
+            return True  # it came late
+    return False  # written anew each time in between; the gateway tries again
 
 
 def read_followed(connection: Connection, by: str, leader: str) -> Following:

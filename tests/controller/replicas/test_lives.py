@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -184,8 +185,8 @@ def test_a_pod_is_routed_at_one_replica_by_the_gateways_of_another(home: Path, d
                 document = json.loads(line)
                 if document["kind"] != "ping":
                     version = {"epoch": document["epoch"], "version": document["version"], "rejected": []}
-                    answer = other.http.post("/v1/routes/ack", json={"replica": "g", **version})
-                    assert answer.status_code == 204, answer.text  # also where its stream is not
+                    acknowledge = partial(other.http.post, "/v1/routes/ack", json={"replica": "g", **version})
+                    until(lambda call=acknowledge: call().status_code == 204)  # also where its stream is not
                 if waiting.done():
                     break
         assert waiting.result().json()["routed"] is True

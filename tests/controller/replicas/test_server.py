@@ -219,7 +219,7 @@ def test_what_a_gateway_acknowledges_elsewhere_is_not_lost(database: URL) -> Non
         assert not other.pass_on("g", Version("epoch", 8), [])
         one.tell_followed("one", [gateway])
         assert other.pass_on("g", Version("epoch", 9), [Rejected("a.test", "no")])
-        assert not other.pass_on("g", Version("epoch", 8), []), "which came late"
+        assert other.pass_on("g", Version("epoch", 8), []), "which came late, and changes nothing"
         later = replace(gateway, number=9, rejected=(("a.test", 9, "no"),))
         assert one.followed("one").own == [later]
         one.tell_followed("one", [gateway])  # by who does not know yet
