@@ -3,7 +3,9 @@
 import argparse
 import logging
 import os
+import re
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,11 +16,13 @@ import trio
 from controller.api.server import SocketProblem
 from controller.console.oidc.settings import oidc_of_environment
 from controller.home import HomeProblem
+from controller.replicas.service import run_replica
 from controller.runtimes import RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
 from controller.settings import Settings, SettingsProblem, read_oidc
 from controller.store.database import StoreFailure
+from controller.store.postgres import ADDRESS, address_of_environment
 from controller.templates import load_templates
 from router.hostname import InvalidName, normalise
 
@@ -45,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     templates = load_templates()
     make_runtime = partial(ProcessRuntime, settings.home, templates)
     try:
-        trio.run(run_controller, settings, make_runtime, templates, partial(_ended, options.parent_pipe))
+        ended = partial(_ended, options.parent_pipe)
+        if settings.database is not None:
+            trio.run(run_replica, settings, settings.database, make_runtime, templates, ended)
+        else:
+            trio.run(run_controller, settings, make_runtime, templates, ended)
     except (HomeProblem, SocketProblem, StoreFailure, RuntimeFailure) as problem:
         log.error("%s", problem)
         return 1
@@ -67,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         help="where people sign in (default: podgate. and the domain's rest)",
     )
     parser.add_argument("--ca", type=Path, help="the certificate clients verify with (default: the home's own)")
+    parser.add_argument(
+        "--replica",
+        type=_replica,
+        help=f"which of several controllers this is, that share the database of ${ADDRESS}",
+    )
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
 
@@ -76,7 +89,22 @@ def _settings(options: argparse.Namespace) -> Settings:
     ca = options.ca.absolute() if options.ca else home / "authority" / "ca.pem"
     public = options.domain, options.public_host, options.public_port
     oidc = read_oidc(home / "oidc.toml") or oidc_of_environment(os.environ)
-    return Settings(home, *public, ca, options.console_host or "", oidc=oidc)
+    try:
+        database = address_of_environment(os.environ)
+    except ValueError as error:
+        raise SettingsProblem(f"store: {error}") from error
+    if options.replica and database is None:
+        raise SettingsProblem(f"replica: replicas share a database; name it in ${ADDRESS}, or leave out --replica")
+    replica = _own_name(options.replica) if database else ""
+    console = options.console_host or ""
+    return Settings(home, *public, ca, console, oidc=oidc, database=database, replica=replica)
+
+
+def _own_name(given: str | None) -> str:
+    try:
+        return given or _replica(socket.gethostname().partition(".")[0].lower())
+    except argparse.ArgumentTypeError:
+        raise SettingsProblem("replica: this machine's name cannot be a replica's; give one by --replica") from None
 
 
 async def _ended(parent_pipe: int | None, listening: Callable[[], object]) -> None:
@@ -109,6 +137,12 @@ def _domain(text: str) -> str:
         return normalise(text)
     except InvalidName as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _replica(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"expected a name of at most 63 letters, digits and -, got {text!r}")
+    return text
 
 
 def _port(text: str) -> int:

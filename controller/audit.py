@@ -39,7 +39,7 @@ class Audit:
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Write entries. Raises StoreFailure."""
-        await self._desk.do(partial(self._desk.store.write, (), entries))
+        await self._desk.do(partial(self._desk.store.note, entries))
 
     async def refused(self, by: By, what: str, *, pod: str = "", detail: str = "") -> None:
         """Write that somebody was refused: of what they try again and again, once in `PAUSE`, or they could push out

@@ -1,6 +1,6 @@
 """Control: the parts of one running controller, as the API uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -15,6 +15,14 @@ from controller.pulse import Pulse
 from controller.runtimes import Runtime
 from controller.settings import Settings
 from controller.templates import Template
+from router.snapshot import Rejected, Version
+
+PassOn = Callable[[str, Version, Sequence[Rejected]], Awaitable[bool]]
+
+
+async def nobody_else(_replica: str, _version: Version, _rejected: Sequence[Rejected]) -> bool:
+    """Find no other replica that a gateway follows."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class Control:
     gateway_tokens: GatewayTokens = field(repr=False)
     started_at: float
     ending: trio.Event = field(default_factory=trio.Event)
+    leader: Callable[[], str] = lambda: ""  # which replica leads; empty: there are no replicas
+    pass_on: PassOn = nobody_else  # acknowledgements of gateways that follow another replica
 
     def routed(self, pod: Pod) -> bool:
         """Tell whether a pod is available and every live gateway, one at least, leads to it."""

@@ -5,6 +5,7 @@ Who changes something holds `changing` from its look at what there is until memo
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import trio
@@ -19,7 +20,7 @@ class Desk:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.changing = trio.Lock()
+        self.changing: AbstractAsyncContextManager[object] = trio.Lock()
         self._thread = trio.CapacityLimiter(1)
 
     async def do(self, work: Callable[[], _Answer]) -> _Answer:

@@ -3,6 +3,8 @@
 A life is an epoch; its versions rise by one with each change. A gateway that is behind gets the deltas it misses out
 of one short memory that all gateways share, or a new snapshot when that no longer holds them: a slow gateway costs
 no memory. A gateway is live while its stream is open.
+
+Replicas of a controller (`controller.replicas.feed`) number their versions as the store they share does.
 """
 
 import json
@@ -10,6 +12,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import trio
 
@@ -40,11 +43,20 @@ PING_EVERY = 5.0  # seconds
 REMEMBERED_DELTAS = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What changes: routes by host and records by key, None for those that go."""
+
+    routes: Mapping[str, Route | None] = field(default_factory=dict)
+    records: Mapping[str, Credential | None] = field(default_factory=dict)
+
+
 class Feed:
     """The published routes, by the key of what they belong to."""
 
     def __init__(self, changed: Pulse, now: Callable[[], float] = time.time) -> None:
         self.gateways: dict[str, Gateway] = {}
+        self.elsewhere: dict[str, Gateway] = {}  # those that follow another replica of this controller
         self._changed = changed  # beaten when a version is published or acknowledged, or a gateway comes or goes
         self._now = now
         self._version = Version(secrets.token_hex(8), 1)
@@ -61,6 +73,11 @@ class Feed:
         """The version published last."""
         return self._version
 
+    @property
+    def live(self) -> Mapping[str, Gateway]:
+        """The gateways that follow this controller or another replica of it."""
+        return {**self.elsewhere, **self.gateways}
+
     def __len__(self) -> int:
         return len(self._changed_at)
 
@@ -73,30 +90,22 @@ class Feed:
         put, remove = difference(self._routes.get(key, ()), routes)
         if not put and not remove:
             return
-        number = self._next()
         self._routes[key] = routes
-        self._changed_at |= {route.host: number for route in put}
-        for host in remove:
-            self._changed_at.pop(host, None)
         if not routes:
             del self._routes[key]
-        self._publish(delta_document(self._version, put, remove))
+        self._tell(Told(dict.fromkeys(remove) | {route.host: route for route in put}))
 
     def put_credentials(self, key: str, records: Iterable[Credential]) -> None:
         """Publish the records of `key`, such as all of one user, in place of those it had."""
         old, new = self._records.get(key, {}), {record.key: record for record in records}
-        put = tuple(record for name, record in new.items() if old.get(name) != record)
-        remove = tuple(name for name in old if name not in new)
+        put = {name: record for name, record in new.items() if old.get(name) != record}
+        remove = [name for name in old if name not in new]
         if not put and not remove:
             return
-        number = self._next()
         self._records[key] = new
-        self._records_at |= {record.key: number for record in put}
-        for name in remove:
-            self._records_at.pop(name, None)
         if not new:
             del self._records[key]
-        self._publish(delta_document(self._version, (), (), CredentialChange(put, remove)))
+        self._tell(Told(records=dict.fromkeys(remove) | put))
 
     def put_issuer(self, issuer: Issuer) -> None:
         """Publish whose JSON web tokens are taken, in place of what was published of it."""
@@ -107,12 +116,13 @@ class Feed:
         routes = self._routes.get(key, ())
         if any(route.state is not RouteState.AVAILABLE for route in routes):
             return False
-        return bool(self.gateways) and all(self._runs(gateway, routes) for gateway in self.gateways.values())
+        live = self.live.values()
+        return bool(live) and all(self._runs(gateway, routes) for gateway in live)
 
     def taken(self, key: str) -> bool:
         """Tell whether every live gateway has been given the routes of `key` as they are, usable to it or not."""
         last = max((self._changed_at[route.host] for route in self._routes.get(key, ())), default=0)
-        versions = [gateway.acknowledged for gateway in self.gateways.values()]
+        versions = [gateway.acknowledged for gateway in self.live.values()]
         return all(version.epoch == self._version.epoch and version.number >= last for version in versions)
 
     async def in_force(self, limit: float) -> bool:
@@ -121,7 +131,7 @@ class Feed:
         """
         now = self._version
         with trio.move_on_after(limit):
-            while any(not _has_passed(gateway.acknowledged, now) for gateway in self.gateways.values()):
+            while any(not _has_passed(gateway.acknowledged, now) for gateway in self.live.values()):
                 await self._changed.wait()
             return True
         return False
@@ -141,7 +151,7 @@ class Feed:
 
     def greet(self, replica: str, who: Who) -> None:
         """See that a gateway may follow under its name. Raises NameInUse."""
-        live = self.gateways.get(replica)
+        live = self.live.get(replica)
         if live is None or not live.is_other_than(who):
             return
         place = " and ".join(part for part in (live.who.address, *live.standing.addresses) if part) or "unknown"
@@ -150,8 +160,14 @@ class Feed:
             "or stop that one first"
         )
 
-    async def follow(self, replica: str, workers: int, who: Who = NOBODY_SAID) -> AsyncGenerator[bytes, None]:
-        """Give the routes and all that happens to them, a line each; a later stream of the same replica ends this."""
+    async def follow(
+        self, replica: str, workers: int, who: Who = NOBODY_SAID, ran: Version = NO_VERSION
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the routes and all that happens to them, a line each; a later stream of the same replica ends this.
+
+        `ran`: the version that the gateway runs already, if any.
+        """
+        await self._reached(ran)
         gateway = self.gateways[replica] = Gateway(replica, workers, self._now(), who)
         self._published.beat()
         self._changed.beat()
@@ -194,6 +210,9 @@ class Feed:
             raise NotLive(replica)
         gateway.standing = standing
 
+    async def _reached(self, version: Version) -> None:
+        """Wait until this publishes what a gateway runs already: a life has published all there is of its own."""
+
     def _still(self, host: str, rejected_in: int, version: Version) -> bool:
         """Tell whether what was rejected is what `version` still has."""
         changed_at = self._changed_at.get(host, self._records_at.get(host, version.number))
@@ -212,7 +231,7 @@ class Feed:
         return False
 
     def _after(self, number: int) -> tuple[int, bytes]:
-        if self._deltas[0][0] > number + 1:
+        if not self._deltas or self._deltas[0][0] > number + 1:
             return self._snapshot()
         return self._version.number, b"".join(line for at, line in self._deltas if at > number)
 
@@ -221,16 +240,34 @@ class Feed:
         records = (record for records in self._records.values() for record in records.values())
         return self._version.number, _line(snapshot_document(self._version, routes, (), records))
 
-    def _next(self) -> int:
-        number = self._version.number + 1
-        self._version = self._version._replace(number=number)
-        return number
+    def _tell(self, told: Told) -> None:
+        """Publish a change as the next version."""
+        self._mark(told, self._version.number + 1)
+        self._publish(told)
 
-    def _publish(self, delta: Mapping[str, object]) -> None:
-        self._deltas.append((self._version.number, _line(delta)))
+    def _mark(self, told: Told, number: int) -> None:
+        """Know which version changes what."""
+        for at, changes in ((self._changed_at, told.routes), (self._records_at, told.records)):
+            for name, now in changes.items():
+                if now is None:
+                    at.pop(name, None)
+                else:
+                    at[name] = number
+
+    def _publish(self, told: Told) -> None:
+        self._version = self._version._replace(number=self._version.number + 1)
+        put = [route for route in told.routes.values() if route is not None]
+        records = tuple(record for record in told.records.values() if record is not None)
+        remove, gone = _gone(told.routes), _gone(told.records)
+        change = CredentialChange(records, gone) if records or gone else None
+        self._deltas.append((self._version.number, _line(delta_document(self._version, put, remove, change))))
         self._times.append((self._version.number, self._now()))
         self._published.beat()
         self._changed.beat()
+
+
+def _gone(told: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name, thing in told.items() if thing is None)
 
 
 def _has_passed(acknowledged: Version, version: Version) -> bool:

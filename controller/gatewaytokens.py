@@ -4,7 +4,7 @@ They open what gateways are told and nothing else. Whoever holds one knows what 
 been seen is to be revoked, and the sessions it could have sealed ended.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import trio
 from sqlalchemy import delete, insert
@@ -61,6 +61,13 @@ class GatewayTokens:
             await self._desk.do(lambda: self._desk.store.write([gone], [entry]))
             for hashed in held:
                 del self._scopes[hashed]
+        self._changed.beat()
+
+    def learn(self, scopes: Mapping[str, str]) -> None:
+        """Know the tokens of all scopes as another replica left them."""
+        for hashed in self._scopes.keys() - scopes.keys():
+            del self._scopes[hashed]
+        self._scopes.update(scopes)
         self._changed.beat()
 
     async def revoked(self, scope: str) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from controller.names import hash_of, new_secret
@@ -38,19 +38,29 @@ def prepare_home(home: Path) -> None:
 
 
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Hold the home for this process alone; the lock goes with the process, however that ends."""
-    path = home / "controller.lock"
+def locked(home: Path, replica: str = "") -> Iterator[None]:
+    """Hold the home for this process alone, or with other replicas, and then what one replica has in it for this
+    process alone. The locks go with the process, however that ends. Raises HomeProblem.
+    """
+    with ExitStack() as held:
+        held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX))
+        if replica:
+            held.enter_context(_lock(home / f"controller-{replica}.lock", fcntl.LOCK_EX))
+        yield
+
+
+@contextmanager
+def _lock(path: Path, how: int) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise HomeProblem(f"home: {path} cannot be opened: {error.strerror}; mend its owner or mode") from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HomeProblem(
-                f"home: another controller already runs on {home}; stop it, or choose another home with --home"
+                f"home: another controller already runs on {path}; stop it, or choose another home with --home"
             ) from error
         yield
     finally:
@@ -70,7 +80,10 @@ def _token(path: Path) -> str:
             return _read(path)
         except FileNotFoundError:
             token = TOKEN_PREFIX + new_secret()  # by which gateways know it as ours, and keep it from pods
-            _write(path, token)
+            try:
+                _write(path, token)
+            except FileExistsError:  # a replica was faster
+                return _read(path)
             log.info("tokens: wrote %s", path.name)
             return token
     except OSError as error:

@@ -112,6 +112,7 @@ class Keeping:
 
     async def run(self) -> None:
         """Keep until cancelled."""
+        self._wakes.clear()  # of an earlier term
         async with trio.open_nursery() as nursery:
             while True:
                 for pod in self._pods:
@@ -135,12 +136,16 @@ class Keeping:
             return replace(pod, pending=pod.pending or new)  # what was begun before is finished instead
 
         await self._pods.set_secrets(key, begun, "rotate", entries)
-        self._failures.pop(key, None)
-        if key in self._wakes:
-            self._wakes[key].set()
+        self.wake(key)
         with trio.move_on_after(ROTATION_LIMIT):
             return await self._rotated(key)
         raise RotationFailed("it takes longer than usual")
+
+    def wake(self, key: str) -> None:
+        """See to a pod now: other passwords are wanted for it."""
+        self._failures.pop(key, None)
+        if key in self._wakes:
+            self._wakes[key].set()
 
     async def _rotated(self, key: str) -> Pod:
         while True:
@@ -215,7 +220,7 @@ class Keeping:
             except KeepFailed as failure:  # the owner may have made it so, and the passwords are new all the same
                 log.warning("pod %s: what its levels may do was not set right: %s", pod.key, failure)
         done = pod.pending
-        await self._pods.set_secrets(pod.key, lambda now: _taken_over(now, done), "rotated")
+        await self._pods.set_secrets(pod.key, lambda now: _taken_over(now, done), "rotated", as_leader=True)
         log.info("pod %s: its passwords are new", pod.key)
 
     async def _published(self, key: str) -> None:

@@ -90,6 +90,7 @@ class Pod:
     grants: Grants = field(default_factory=dict)  # to users, groups and everyone, beside what the owner holds
     links: tuple[Link, ...] = ()
     endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)  # by the endpoint's name
+    upstreams: Mapping[str, str] = field(default_factory=dict)  # where it was seen last, by the endpoint's name
 
     def settings_of(self, endpoint: str) -> EndpointSettings:
         """Give the settings of an endpoint."""

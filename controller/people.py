@@ -38,7 +38,7 @@ from controller.settings import Settings
 from controller.sharing import Sharing
 from controller.signins import SignIns
 from controller.store.database import StoreFailure
-from controller.store.directory import remove_tokens
+from controller.store.directory import Directory, remove_tokens
 from controller.throttle import Throttle, address_keys
 from controller.tokens import Tokens
 from controller.users import SYSTEM, Users
@@ -66,6 +66,7 @@ class People:
         self._passwords = Passwords()
         self._throttle = Throttle(now)
         self._desk = desk
+        self._pods = pods
         self._trimmed_at = 0.0
         self.audit = Audit(desk, now)
         self._roll = Roll(desk, feed, self.audit, now)
@@ -198,6 +199,12 @@ class People:
         self.signins.load(found.sign_ins, found.ended, found.keys)
         await self.users.ensure_admin()
         await self.sweep()
+
+    def learn(self, found: Directory) -> None:
+        """Know people as another replica left them, and publish what that changes."""
+        self.signins.load(found.sign_ins, found.ended, found.keys)
+        for gone in self._roll.learn_all(found):
+            self._pods.ungrant(gone)
 
     async def tend(self) -> None:
         """Let go of what is over when it is, until cancelled."""

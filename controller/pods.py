@@ -6,15 +6,24 @@ What is seen of a pod is known here first, so that it is published at once, and 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from controller.desk import Desk
 from controller.identity import Entry
 from controller.model import Event, Link, Pod, Status
 from controller.names import name_of
 from controller.pulse import Pulse
+
+
+class Seen(NamedTuple):
+    """What is seen of a pod, and what came of it."""
+
+    status: Status
+    generation: int
+    upstreams: Mapping[str, str]
 
 
 class UnknownPod(Exception):
@@ -28,11 +37,13 @@ class Pods:
         self.touched: Callable[[str], None] = lambda _key: None  # told the key of a pod of which more is wanted
         self.shared: Callable[[str], None] = lambda _key: None  # told the key of a pod whose routes are others now
         self.gone: Callable[[str], None] = lambda _key: None  # told the key of a pod that was forgotten
+        self.stored: Callable[[str], None] = lambda _key: None  # told the key of a pod of which the store has more
         self._changed = changed
         self._now = now
         self._desk = desk
         self._pods: dict[str, Pod] = {}
         self._keys: dict[str, str] = {}
+        self._stored: dict[str, Seen] = {}  # what the store has of what was seen
         self._links: dict[str, tuple[str, str]] = {}  # by the hash of the secret: the pod's key, the link's id
 
     def __iter__(self) -> Iterator[Pod]:
@@ -56,6 +67,7 @@ class Pods:
     async def load(self) -> None:
         """Learn what the store has. Raises StoreFailure."""
         for pod in await self._desk.do(self._desk.store.pods):
+            self._stored[pod.key] = _seen(pod)
             self._know(pod)
 
     async def create(self, pod: Pod, entries: Sequence[Entry] = (), check: Callable[[], None] = lambda: None) -> Pod:
@@ -68,6 +80,7 @@ class Pods:
             check()
             store = self._desk.store
             created = await self._desk.do(partial(store.create, pod, Event(now, "created", ""), entries))
+            self._stored[created.key] = _seen(created)
             self._know(created)
         self.touched(created.key)
         return self._pods[created.key]
@@ -80,6 +93,7 @@ class Pods:
             if after == before:
                 return before
             await self._desk.do(partial(self._desk.store.change, after, Event(self._now(), kind, ""), entries))
+            self._stored[after.key] = _seen(after)
             self._know(after)
         self.touched(after.key)
         return self._pods[after.key]
@@ -99,7 +113,13 @@ class Pods:
         return self._pods[key]
 
     async def set_secrets(
-        self, key: str, changed: Callable[[Pod], Pod], kind: str = "", entries: Sequence[Entry] = ()
+        self,
+        key: str,
+        changed: Callable[[Pod], Pod],
+        kind: str = "",
+        entries: Sequence[Entry] = (),
+        *,
+        as_leader: bool = False,
     ) -> Pod:
         """Store the secrets of a pod, those it has and those it is to get, and publish them; nothing is done to it.
 
@@ -111,7 +131,8 @@ class Pods:
                 raise UnknownPod(name_of(key))
             after = changed(before)
             events = (Event(self._now(), kind, ""),) if kind else ()
-            await self._desk.do(partial(self._desk.store.set_secrets, after, events, entries))
+            store = self._desk.store
+            await self._desk.do(partial(store.set_secrets, after, events, entries, as_leader=as_leader))
             now = self._pods[key]
             self._know(replace(now, secrets=after.secrets, pending=after.pending))
             self.shared(key)
@@ -130,35 +151,77 @@ class Pods:
         pod = self._pods.get(key)
         return next(((pod, link) for link in pod.links if link.id == id_), None) if pod else None
 
-    def note(self, key: str, status: Status, generation: int) -> None:
-        """Know a new status of a pod; `save` stores it."""
-        self._pods[key] = replace(self._pods[key], status=status, generation=generation)
+    def note(self, key: str, status: Status, generation: int, upstreams: Mapping[str, str] | None = None) -> None:
+        """Know what is seen of a pod now; `save` stores it. Without `upstreams` it is where it was."""
+        before = self._pods[key]
+        upstreams = before.upstreams if upstreams is None else upstreams
+        self._pods[key] = replace(before, status=status, generation=generation, upstreams=upstreams)
         self._changed.beat()
 
     async def save(self, key: str, events: Iterable[Event]) -> None:
-        """Store the status of a pod as it is known now. Raises StoreFailure."""
-        pod = self._pods[key]
-        await self._desk.do(partial(self._desk.store.save_status, pod, tuple(events)))
+        """Store what is seen of a pod as it is known then. Raises StoreFailure."""
+        async with self._desk.changing:
+            pod = self._pods.get(key)
+            if pod is None:
+                return
+            await self._desk.do(partial(self._desk.store.save_status, pod, tuple(events)))
+            self._stored[key] = _seen(pod)
+            self.stored(key)
 
     async def forget(self, key: str) -> None:
         """Let go of a pod of which nothing is left; its name is free after this. Raises StoreFailure."""
         async with self._desk.changing:
             pod = self._pods[key]
             await self._desk.do(partial(self._desk.store.forget, pod))
-            del self._pods[key], self._keys[pod.name]
-            for link in pod.links:
-                self._links.pop(link.hash, None)
-            self.gone(key)
+            self._forget(pod)
         self._changed.beat()
+
+    def learn(self, found: Mapping[str, Pod | None], *, everything: bool) -> None:
+        """Know what other replicas changed; `everything`: of pods that are not named there is nothing left.
+
+        What was seen here and is not stored yet is kept, unless another replica wrote what is to begin from.
+        """
+        gone = [key for key, pod in self._pods.items() if found.get(key, None if everything else pod) is None]
+        for key in gone:
+            self._forget(self._pods[key])
+        for pod in found.values():
+            if pod is None:
+                continue
+            before, stored = self._pods.get(pod.key), self._stored.get(pod.key)
+            self._stored[pod.key] = _seen(pod)
+            after = _with_seen(pod, _seen(before)) if before is not None and stored == _seen(pod) else pod
+            if after != before:
+                for link in before.links if before is not None else ():
+                    self._links.pop(link.hash, None)
+                self._know(after)
+                self.touched(pod.key)
+
+    def take_back(self) -> None:
+        """Know of no pod more than what is stored: who leads now sees what it sees."""
+        for key, seen in self._stored.items():
+            if key in self._pods:
+                self._know(_with_seen(self._pods[key], seen))
 
     async def events(self, pod: Pod) -> list[Event]:
         """Give the events of a pod, newest last. Raises StoreFailure."""
         return await self._desk.do(partial(self._desk.store.events, pod))
 
+    def _forget(self, pod: Pod) -> None:
+        del self._pods[pod.key]
+        self._stored.pop(pod.key, None)
+        if self._keys.get(pod.name) == pod.key:
+            del self._keys[pod.name]
+        for link in pod.links:
+            self._links.pop(link.hash, None)
+        self.gone(pod.key)
+        self.stored(pod.key)
+        self._changed.beat()
+
     def _know(self, pod: Pod) -> None:
         self._pods[pod.key] = pod
         self._keys[pod.name] = pod.key
         self._links |= {link.hash: (pod.key, link.id) for link in pod.links}
+        self.stored(pod.key)
         self._changed.beat()
 
     def _share(self, after: Pod) -> None:
@@ -169,3 +232,11 @@ class Pods:
         shared = replace(before, owner=after.owner, grants=after.grants, links=after.links, endpoints=after.endpoints)
         self._know(shared)
         self.shared(after.key)
+
+
+def _seen(pod: Pod) -> Seen:
+    return Seen(pod.status, pod.generation, pod.upstreams)
+
+
+def _with_seen(pod: Pod, seen: Seen) -> Pod:
+    return replace(pod, status=seen.status, generation=seen.generation, upstreams=seen.upstreams)

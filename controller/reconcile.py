@@ -38,7 +38,7 @@ class Reconciler:
         self,
         pods: Pods,
         runtime: Runtime,
-        feed: Feed,
+        feed: Feed | None,
         templates: Mapping[str, Template],
         domain: str,
         now: Callable[[], float] = time.time,
@@ -62,7 +62,8 @@ class Reconciler:
             self._tending = nursery
             await self._look()
             self._pods.touched = self._touch
-            self._pods.shared = self._publish
+            if self._feed is not None:
+                self._pods.shared = self._publish
             for pod in self._pods:
                 self._touch(pod.key)
             task_status.started()
@@ -75,14 +76,16 @@ class Reconciler:
             raise KeyError(key)
         seen = self._sight(pod)
         step = plan(pod, seen, self._now())
-        self._note(pod, step)
+        self._note(pod, step, seen.upstreams if seen else {})
         self._publish(key)
         return step
 
     def _publish(self, key: str) -> None:
-        """Publish the routes of a pod by what is known and seen of it; nothing is done to it."""
+        """Publish the routes of a pod by what is known and seen of it; nothing is done to it. Replicas publish what is
+        stored instead, each for itself.
+        """
         pod = self._pods.get(key)
-        if pod is not None:
+        if pod is not None and self._feed is not None:
             template = self._templates.get(pod.template)
             self._feed.put(key, routes_of(pod, self._sight(pod), template, self._domain))
 
@@ -92,14 +95,14 @@ class Reconciler:
         generation, before = self._launching.get(pod.key, (0, None))
         return Observed(Stage.STARTING, generation, self._now()) if generation and before == seen else seen
 
-    def _note(self, pod: Pod, step: Step) -> None:
-        if (step.status, step.generation) == (pod.status, pod.generation):
+    def _note(self, pod: Pod, step: Step, upstreams: Mapping[str, str]) -> None:
+        if (step.status, step.generation, upstreams) == (pod.status, pod.generation, pod.upstreams):
             return
         events = events_between(pod.status, step.status, self._now())
         for event in events:
             log.info("pod %s: %s%s", pod.key, event.kind, f": {event.message}" if event.message else "")
         self._unsaved.setdefault(pod.key, []).extend(events)
-        self._pods.note(pod.key, step.status, step.generation)
+        self._pods.note(pod.key, step.status, step.generation, dict(upstreams))
 
     def _touch(self, key: str) -> None:
         """See to a pod of which something new is wanted or seen."""
@@ -183,7 +186,7 @@ class Reconciler:
             reason = f"unexpected failure to {action.value} it; the controller's log tells more; it is tried again"
         pod = self._pods.get(key)
         if pod is not None and before is not None and pod.generation == before.generation:  # else it is counted
-            self._note(pod, Step(failed(pod, reason, self._now()), pod.generation))
+            self._note(pod, Step(failed(pod, reason, self._now()), pod.generation), pod.upstreams)
         return False
 
     async def _act(self, key: str, action: Action) -> None:
@@ -202,7 +205,8 @@ class Reconciler:
             await self._look()
         if action is Action.FORGET and key not in self._seen:
             await self._pods.forget(key)
-            self._feed.put(key, ())
+            if self._feed is not None:
+                self._feed.put(key, ())
             log.info("pod %s: gone", key)
 
     async def _launch(self, pod: Pod) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import Executable
-
 from controller.audit import Audit
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.identity import ApiToken, Entry, Person, UnknownPerson
+from controller.store.directory import Change, Directory
 from router.credentials import Issuer, User
 
 LEAST_STEP = 0.001  # seconds: what begins after something else is later than it, whatever the clock says
@@ -48,7 +47,7 @@ class Roll:
         """Give the time, but always a later one than `than`."""
         return max(self.now(), than + LEAST_STEP)
 
-    async def write(self, statements: Iterable[Executable], entries: Sequence[Entry] = ()) -> None:
+    async def write(self, statements: Iterable[Change], entries: Sequence[Entry] = ()) -> None:
         """Store a change; the caller holds `desk.changing`. Raises StoreFailure."""
         await self.desk.do(partial(self.desk.store.write, list(statements), entries))
 
@@ -87,6 +86,26 @@ class Roll:
             del self.tokens[token.id], self._hashes[token.hash], self._of[token.user][token.id]
         for user in {token.user for token in gone}:
             self.publish(user)
+
+    def learn_all(self, found: Directory) -> list[str]:
+        """Know everybody as another replica left them, and publish what that changes; give what is no grantee now."""
+        people = {person.name: person for person in found.people}
+        gone = [f"user:{name}" for name in self.people if name not in people]
+        gone += [f"group:{name}" for name in self.groups - set(found.groups)]
+        self.groups = set(found.groups)
+        for name in [name for name in self.people if name not in people]:
+            self.forget(name)
+        there = {token.id for token in found.tokens}
+        self.drop([id_ for id_ in self.tokens if id_ not in there])
+        new = [token for token in found.tokens if self.tokens.get(token.id) != token]
+        for token in new:
+            self.learn(token)
+        for person in found.people:
+            if self.people.get(person.name) != person:
+                self.know(person)
+        for user in {token.user for token in new}:
+            self.publish(user)
+        return gone
 
     def publish(self, name: str) -> None:
         """Publish a user as it is known."""

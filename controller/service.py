@@ -2,7 +2,8 @@
 
     home locked → store migrated → tokens there → people known → runtime watching → pods tended → API answering
 
-Pods go on running when it ends, however it ends; the next life finds them by the store and by looking.
+Pods go on running when it ends, however it ends; the next life finds them by the store and by looking. A controller
+that shares its store with replicas of it lives otherwise (`controller.replicas.service`).
 """
 
 import logging
@@ -14,12 +15,12 @@ import trio
 from controller.api.app import create_app
 from controller.api.server import listen, most_strangers, serve
 from controller.console.app import create_console
-from controller.control import Control
+from controller.control import Control, PassOn, nobody_else
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.gatewaytokens import GatewayTokens
 from controller.home import ensure_tokens, locked, prepare_home
-from controller.keeping import Keeping
+from controller.keeping import Keeper, Keeping
 from controller.people import People
 from controller.pods import Pods
 from controller.publish import API_NAME, CONSOLE_NAME, api_route, console_route
@@ -32,6 +33,7 @@ from controller.templates import Template
 
 log = logging.getLogger("controller")
 
+Sockets = tuple[trio.SocketListener, trio.SocketListener]
 Ended = Callable[[Callable[[], object]], Awaitable[object]]  # waits for an end; calls what it is given once it does
 
 
@@ -44,46 +46,67 @@ async def run_controller(
     """Run a controller until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
     prepare_home(settings.home)
     with locked(settings.home), Store(settings.store) as store:
-        changed, desk = Pulse(), Desk(store)
-        pods, feed, runtime = Pods(desk, changed), Feed(changed), make_runtime()
-        people, scopes = People(desk, pods, feed, settings), ensure_tokens(settings.home, store)
-        control = Control(
-            settings=settings,
-            pods=pods,
-            people=people,
-            feed=feed,
-            keeping=Keeping(pods, feed, runtime, templates, changed),
-            runtime=runtime,
-            templates=templates,
-            changed=changed,
-            scopes=scopes,
-            gateway_tokens=GatewayTokens(desk, people.audit, scopes, changed),
-            started_at=time.time(),
-        )
+        changed = Pulse()
+        control = make_control(settings, Desk(store), Feed(changed), make_runtime(), templates, changed)
         await control.pods.load()
         await control.people.load()
         await control.keeping.complete()
         await _run(control, ended)
 
 
+def make_control(
+    settings: Settings, desk: Desk, feed: Feed, runtime: Runtime, templates: Mapping[str, Template], changed: Pulse,
+    leader: Callable[[], str] = lambda: "", keeper: Keeper | None = None, pass_on: PassOn = nobody_else,
+) -> Control:  # fmt: skip
+    """Put the parts of a controller together; nothing is known yet. Raises HomeProblem and StoreFailure."""
+    pods, scopes = Pods(desk, changed), ensure_tokens(settings.home, desk.store)
+    people = People(desk, pods, feed, settings)
+    return Control(
+        settings=settings,
+        pods=pods,
+        people=people,
+        feed=feed,
+        keeping=Keeping(pods, feed, runtime, templates, changed, keeper),
+        runtime=runtime,
+        templates=templates,
+        changed=changed,
+        scopes=scopes,
+        gateway_tokens=GatewayTokens(desk, people.audit, scopes, changed),
+        started_at=time.time(),
+        leader=leader,
+        pass_on=pass_on,
+    )
+
+
 async def _run(control: Control, ended: Ended) -> None:
-    settings = control.settings
-    reconciler = Reconciler(control.pods, control.runtime, control.feed, control.templates, settings.domain)
-    control.feed.put(API_NAME, (api_route(str(settings.public_socket), settings.domain),))
-    listener, public = listen(settings.socket), listen(settings.public_socket)
+    sockets = open_sockets(control.settings)
+    reconciler = Reconciler(control.pods, control.runtime, control.feed, control.templates, control.settings.domain)
     async with trio.open_nursery() as parts:
         parts.start_soon(control.runtime.run)
         parts.start_soon(control.people.tend)
         await parts.start(reconciler.run)
         parts.start_soon(control.keeping.run)
-        async with trio.open_nursery() as serving:
-            serving.start_soon(serve, create_app(control), listener, control.ending)
-            serving.start_soon(serve, create_app(control, public=True), public, control.ending, most_strangers())
-            _open_console(control, serving)
-            await ended(lambda: log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain))
-            log.info("controller: ending; pods go on running")
-            control.end()
+        await serve_all(control, sockets, ended)
         parts.cancel_scope.cancel()
+
+
+def open_sockets(settings: Settings) -> Sockets:
+    """Listen for our own, and for strangers. Raises SocketProblem."""
+    return listen(settings.socket), listen(settings.public_socket)
+
+
+async def serve_all(control: Control, sockets: Sockets, ended: Ended) -> None:
+    """Answer the API and the console, and publish how they are reached, until `ended` returns."""
+    settings = control.settings
+    control.feed.put(API_NAME, (api_route(str(settings.public_socket), settings.domain),))
+    listener, public = sockets
+    async with trio.open_nursery() as serving:
+        serving.start_soon(serve, create_app(control), listener, control.ending)
+        serving.start_soon(serve, create_app(control, public=True), public, control.ending, most_strangers())
+        _open_console(control, serving)
+        await ended(lambda: log.info("controller %s: serving %s for %s", VERSION, settings.socket, settings.domain))
+        log.info("controller: ending; pods go on running")
+        control.end()
     for socket in (settings.socket, settings.public_socket, settings.console_socket):
         socket.unlink(missing_ok=True)
 

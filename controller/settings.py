@@ -4,6 +4,8 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from sqlalchemy import URL
+
 VERSION = "0.1.0"
 
 CONSOLE_LABEL = "podgate"
@@ -37,6 +39,8 @@ class Settings:
     console_host: str = ""  # where people sign in: a site of its own, never at or below the domain
     session_hours: float = 12.0  # the longest a sign-in lasts
     oidc: Oidc | None = None
+    database: URL | None = field(default=None, repr=False)  # that replicas share; None: a file in the home
+    replica: str = ""  # which of them this is; empty: there are no others
 
     def __post_init__(self) -> None:
         """Find the console's host if none was given. Raises SettingsProblem."""
@@ -56,23 +60,27 @@ class Settings:
     @property
     def socket(self) -> Path:
         """The API's unix socket."""
-        return self.home / "run" / "api.sock"
+        return self._socket("api")
 
     @property
     def public_socket(self) -> Path:
         """The same for whoever comes through a gateway: strangers must not use up the connections of our own."""
-        return self.home / "run" / "web.sock"
+        return self._socket("web")
 
     @property
     def console_socket(self) -> Path:
         """The console's unix socket."""
-        return self.home / "run" / "console.sock"
+        return self._socket("console")
 
     @property
     def console_url(self) -> str:
         """Where the console begins, without a `/` at its end; empty if it has no host."""
         port = "" if self.public_port == 443 else f":{self.public_port}"
         return f"https://{self.console_host}{port}" if self.console_host else ""
+
+    def _socket(self, name: str) -> Path:
+        """Give a unix socket: replicas may share a home, and each has its own."""
+        return self.home / "run" / (f"{name}-{self.replica}.sock" if self.replica else f"{name}.sock")
 
 
 def default_console_host(domain: str) -> str:

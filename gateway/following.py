@@ -110,6 +110,7 @@ class ControllerFeed:
         self._token_path = controller.token
         self._who = who
         self._enrolment = enrolment
+        self._runs: Version | None = None
 
     async def aclose(self) -> None:
         """End all connections."""
@@ -136,7 +137,10 @@ class ControllerFeed:
             raise TurnedAway("the controller gives no certificates; is it of the same version?") from error
 
     async def _follow(self, documents: Documents) -> None:
-        stream = self._client.stream("GET", "/v1/routes/stream", params=self._who.query(), headers=self._headers())
+        query = self._who.query()
+        if self._runs is not None:  # another replica of the controller is not to tell anything older
+            query |= {"epoch": self._runs.epoch, "version": str(self._runs.number)}
+        stream = self._client.stream("GET", "/v1/routes/stream", params=query, headers=self._headers())
         async with stream as response:
             if response.is_error:
                 await response.aread()
@@ -148,6 +152,7 @@ class ControllerFeed:
 
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Tell the controller. Raises OSError and httpx.HTTPError."""
+        self._runs = version
         await self._post(
             "ack",
             epoch=version.epoch,

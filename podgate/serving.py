@@ -118,10 +118,10 @@ def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Re
     return place, replica, replace(follow, client_ca=follow.client_ca or enrolment.ca), enrolment
 
 
-def controller(place: Place) -> None:
+def controller(place: Place, replica: str = "") -> None:
     """Become the controller process. Raises Failure."""
     with _told():
-        command = _controller_command(_prepared(place))
+        command = [*_controller_command(_prepared(place)), *(["--replica", replica] if replica else [])]
         os.execv(command[0], command)
 
 

@@ -324,7 +324,7 @@ class PublishedRoutes(BaseModel):
 
 
 class StatusDocument(BaseModel):
-    """How the controller is."""
+    """How the controller is; with replicas, which of them answers and which leads."""
 
     version: str
     started_at: str
@@ -332,6 +332,8 @@ class StatusDocument(BaseModel):
     pods: dict[str, int]
     routes: PublishedRoutes
     gateways: list[GatewayDocument]
+    replica: str | None = None  # of the controller, which answers
+    leader: str | None = None  # the replica that leads, as far as the one that answers knows
 
 
 class ProblemField(BaseModel):

@@ -26,7 +26,7 @@ def gateways_router(control: Control) -> APIRouter:
         """List the gateways that follow the routes: what each runs, how far behind it is, what it has open."""
         need_admin(caller)
         epoch, version = control.feed.version
-        live = sorted(control.feed.gateways.values(), key=lambda gateway: gateway.replica)
+        live = sorted(control.feed.live.values(), key=lambda gateway: gateway.replica)
         return GatewayList(epoch=epoch, version=version, gateways=[gateway_document(control, each) for each in live])
 
     @router.post("/gateway-tokens", status_code=201)

@@ -24,6 +24,7 @@ from controller.identity import Caller
 from router.snapshot import Rejected, Version
 
 MOST_WORKERS = 4096
+LARGEST_VERSION = 2**53 - 1  # that every reader of JSON reads as it is
 MOST_GATEWAYS = 1000  # live at once
 _NOT_LIVE = "this replica has no open stream; open one at /v1/routes/stream first"
 
@@ -52,10 +53,13 @@ def routes_router(control: Control) -> APIRouter:
         number: Number = 0,
         software: Word = "",
         instance: Word = "",
+        epoch: Word = "",
+        version: Annotated[int, Query(ge=0, le=LARGEST_VERSION)] = 0,
     ) -> Stream:
         """Follow the routes: a snapshot, then deltas as they happen, and a ping every five seconds.
 
-        A name is one gateway's: while a stream of it is open, another `instance` is answered 409.
+        A name is one gateway's: while a stream of it is open, another `instance` is answered 409. A gateway that says
+        what it runs already (`epoch`, `version`) is given nothing older by another replica of the controller.
         """
         check_replica(caller, replica)
         who = Who(instance, number, software, caller.address)
@@ -66,17 +70,20 @@ def routes_router(control: Control) -> APIRouter:
         if replica not in feed.gateways and len(feed.gateways) >= MOST_GATEWAYS:
             raise Problem(503, f"{MOST_GATEWAYS} gateways follow already")
         revoked = partial(control.gateway_tokens.revoked, caller.principal.credential)
-        return Stream(feed.follow(replica, workers, who), "application/x-ndjson", control.ending, revoked)
+        pieces = feed.follow(replica, workers, who, Version(epoch, version))
+        return Stream(pieces, "application/x-ndjson", control.ending, revoked)
 
     @router.post("/ack", status_code=204)
     async def acknowledge_routes(given: Acknowledgement, caller: Called) -> None:
         """Say that all workers of a replica run a version, and which routes they could not use."""
         check_replica(caller, given.replica)
+        version = Version(given.epoch, given.version)
         rejected = [Rejected(each.host, each.reason) for each in given.rejected]
         try:
-            feed.acknowledge(given.replica, Version(given.epoch, given.version), rejected)
+            feed.acknowledge(given.replica, version, rejected)
         except NotLive as error:
-            raise Problem(409, _NOT_LIVE) from error
+            if not await control.pass_on(given.replica, version, rejected):
+                raise Problem(409, _NOT_LIVE) from error
         except NotPublished as error:
             raise Problem(
                 422, f"version {given.version} is not published yet", [("version", "not published yet")]

@@ -78,7 +78,7 @@ def listen(path: Path) -> trio.SocketListener:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:
-        if path.is_socket():
+        if path.is_socket() or path.is_symlink():
             path.unlink()  # left by an earlier life: the lock of the home tells that it is over
         listener.bind(os.fspath(path))
         listener.listen(BACKLOG)

@@ -28,14 +28,14 @@ def status_router(control: Control) -> APIRouter:
         """Tell that the controller answers; needs no token."""
         return {"status": "ok"}
 
-    @router.get("/status")
+    @router.get("/status", response_model_exclude_none=True)
     async def tell_status(caller: Called) -> StatusDocument:
         """Tell how many pods, routes and gateways there are and how they are: to admins all, to others their own."""
         epoch, number = control.feed.version
         pods = [pod for pod in control.pods if visible(control, caller, pod.name)]
         everything = caller.admin and caller.whole
         own = sum(len(control.templates[pod.template].endpoints) for pod in pods if pod.template in control.templates)
-        gateways = sorted(control.feed.gateways.values(), key=lambda gateway: gateway.replica)
+        gateways = sorted(control.feed.live.values(), key=lambda gateway: gateway.replica)
         return StatusDocument(
             version=VERSION,
             started_at=timestamp(control.started_at),
@@ -43,6 +43,8 @@ def status_router(control: Control) -> APIRouter:
             pods=Counter(str(pod.status.phase) for pod in pods),
             routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed) if everything else own),
             gateways=[gateway_document(control, gateway) for gateway in gateways if everything],
+            replica=control.settings.replica or None,
+            leader=control.leader() or None,
         )
 
     @router.get("/templates")

@@ -6,7 +6,7 @@ The reconciler talks to every runtime through `Runtime` alone. Calls are idempot
 work, and what came of it is seen by `observe`, which tells what is, never what was asked for.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -29,9 +29,17 @@ class Stage(StrEnum):
     EXITED = "exited"  # no process is left; its data and logs are
 
 
+async def always() -> None:
+    """Be right to start a pod, as a controller without replicas is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All a runtime needs to start a pod. `generation` rises whenever the pod is to be started anew."""
+    """All a runtime needs to start a pod. `generation` rises whenever the pod is to be started anew.
+
+    `confirm` raises RuntimeFailure if this controller is not to start pods any more: a runtime that takes a while to
+    get ready asks again just before it does what cannot be taken back.
+    """
 
     key: str  # names the pod within the runtime for ever: safe as a file name, never used for another pod
     number: int  # positive, never used for another pod of this home
@@ -41,6 +49,7 @@ class Launch:
     parameters: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    confirm: Callable[[], Awaitable[None]] = field(default=always, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

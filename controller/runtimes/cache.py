@@ -25,7 +25,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"  # for everything that runs on behalf of p
 
 
 class Cache:
-    """The cache directory of a home. Only one process at a time may use it: the controller."""
+    """The cache directory of a home. Should two controllers make the same, what was made first stays."""
 
     def __init__(self, directory: Path, find: Callable[[str], Software] = find) -> None:
         self._directory = directory
@@ -106,9 +106,10 @@ def _made_whole(target: Path) -> Iterator[Path]:
         yield new
         _open_up(new)
         new.rename(target)
-    except BaseException:
+    except BaseException as error:
         remove_tree(new)
-        raise
+        if not isinstance(error, OSError) or not target.is_dir():
+            raise
 
 
 def _open_up(tree: Path) -> None:

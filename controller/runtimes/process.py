@@ -227,6 +227,9 @@ class ProcessRuntime:
         if lock is None:
             raise RuntimeFailure(f"{pod.name} still runs; it is started anew when it has ended")
         try:
+            await pod.confirm()
+            if _was_started_by_another(known, pod.generation):
+                return
             if known.launched is not None:
                 await end_leftovers(known.launched.user, known.directory.run)
             if known.directory.run.exists():  # in a thread: it may hold millions of files
@@ -275,6 +278,15 @@ def _was_started(pod: Pod, generation: int) -> bool:
         and pod.launched.generation >= generation
         and pod.directory.started(pod.launched.generation)
     )
+
+
+def _was_started_by_another(pod: Pod, generation: int) -> bool:
+    """Look again, for whoever holds the lock: a replica of the controller may have started it, and it ended."""
+    found = pod.directory.launched()
+    if found == pod.launched:
+        return False
+    pod.launched = found
+    return _was_started(pod, generation)
 
 
 async def _start_shim(name: str, spec: Mapping[str, object], lock: int) -> None:

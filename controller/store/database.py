@@ -1,25 +1,23 @@
-"""Opening the store's file: who may read it, how it is kept safe, and which version of the tables it holds.
+"""A database that keeps the store: how a transaction is made in it, and what its errors mean to people.
 
-WAL with synchronous=FULL: what a transaction wrote is on the disk when it returns (sqlite.org/pragma.html). Python's
-sqlite3 begins transactions by its own rules; here SQLAlchemy says BEGIN itself, so that changes of tables are
-transactional too and a killed migration leaves the file as it was.
+    sqlite     one file, for one controller: the default
+    postgres   a server, for controllers that are replicas of each other
+
+Alembic brings the tables of both to this version, in one transaction with the look at which version they are of.
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, TimeoutError  # noqa: A004  # of the pool
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_WAIT = 5.0  # seconds to wait for somebody who looks at the file with another program
 
 
 class StoreFailure(Exception):
@@ -30,55 +28,37 @@ class StoreFailure(Exception):
         self.full = full
 
 
-def open_database(path: Path) -> Engine:
-    """Open the store's file, make it if there is none, and bring its tables to this version. Raises StoreFailure."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise StoreFailure(
-            f"store: {path} cannot be opened for writing: {error.strerror}; mend its owner, mode or disk",
-        ) from error
-    connecting = {"timeout": BUSY_WAIT, "check_same_thread": False}
-    engine = create_engine(f"sqlite:///{path}", connect_args=connecting, hide_parameters=True)  # they are secrets too
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    try:
-        with translated(path), engine.begin() as connection:
-            _check(connection, path)
-            _migrate(connection, path)
-    except StoreFailure:
-        engine.dispose()
-        raise
-    return engine
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database. `failure` says what an error of it means; it never tells what was to be written."""
+
+    engine: Engine
+    name: str  # where it is, without a password
+    failure: Callable[[DBAPIError], StoreFailure]
+    shared: bool = False  # other replicas write to it too
+    cut: Callable[[], object] = lambda: None  # ends every wait for an answer, by ending the connections
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn the database's errors inside into StoreFailure."""
+        try:
+            yield
+        except DBAPIError as error:
+            if self.shared:  # its error's details quote rows
+                raise self.failure(error) from None
+            raise self.failure(error) from error
+        except TimeoutError:
+            raise StoreFailure(f"store: {self.name} is too slow; try again, and see what else uses it") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Make a transaction. Raises StoreFailure."""
+        with self.translated(), self.engine.begin() as connection:
+            yield connection
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn the database's errors inside into StoreFailure."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise _failure(error, path) from error
-
-
-def _prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _check(connection: Connection, path: Path) -> None:
-    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    if found != "ok":
-        raise _damaged(path, str(found))
-
-
-def _migrate(connection: Connection, path: Path) -> None:
+def migrate(connection: Connection, name: str) -> None:
+    """Bring the tables to this version, within the transaction of `connection`. Raises StoreFailure."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -86,21 +66,5 @@ def _migrate(connection: Connection, path: Path) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreFailure(
-            f"store: {path} was written by another version of podgate ({error}); use that version or a newer one"
+            f"store: {name} was written by another version of podgate ({error}); use that version or a newer one"
         ) from error
-
-
-def _failure(error: DBAPIError, path: Path) -> StoreFailure:
-    cause = error.orig
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFailure(f"store: no space left for {path}; free some and try again", full=True)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _damaged(path, str(cause))
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StoreFailure(f"store: {path} cannot be written ({cause}); mend its owner, mode or disk")
-    return StoreFailure(f"store: {path}: {cause}; try again, and see the disk if it stays so")
-
-
-def _damaged(path: Path, found: str) -> StoreFailure:
-    return StoreFailure(f"store: {path} is damaged ({found}); put back a copy of it, or move it away to start anew")

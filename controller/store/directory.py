@@ -7,11 +7,33 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable, Table, delete, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 from controller.identity import ApiToken, Person, SignIn
 from controller.store import schema
 from router.access import AccessLevel
+
+
+class Upsert(NamedTuple):
+    """A row to be written anew; it is never deleted in between, for others refer to it."""
+
+    table: Table
+    values: Mapping[str, Any]
+
+    def fitting(self, dialect: str) -> Executable:
+        """Give the statement as a database understands it: there is no standard for it."""
+        keys = [column.name for column in self.table.primary_key]
+        changed = {name: value for name, value in self.values.items() if name not in keys}
+        statement: postgresql.Insert | sqlite.Insert = sqlite.insert(self.table)
+        if dialect == "postgresql":
+            statement = postgresql.insert(self.table)
+        statement = statement.values(self.values)
+        if not changed:
+            return statement.on_conflict_do_nothing()
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+Change = Executable | Upsert
 
 
 class SealingKey(NamedTuple):
@@ -59,13 +81,13 @@ def read_directory(connection: Connection) -> Directory:
     )
 
 
-def put_person(person: Person) -> list[Executable]:
+def put_person(person: Person) -> list[Change]:
     """Write a user as it is, with its groups and subjects; the groups must be there."""
     values = {name: getattr(person, name) for name in schema.users.c.keys()}  # noqa: SIM118  # a collection of columns
     in_groups = [{"group": group, "user": person.name} for group in sorted(person.groups)]
     subjects = [{"issuer": issuer, "subject": subject, "user": person.name} for issuer, subject in person.subjects]
     return [
-        _upsert(schema.users, values),
+        Upsert(schema.users, values),
         delete(schema.members).where(schema.members.c.user == person.name),
         *(insert(schema.members).values(row) for row in in_groups),
         delete(schema.subjects).where(schema.subjects.c.user == person.name),
@@ -73,17 +95,17 @@ def put_person(person: Person) -> list[Executable]:
     ]
 
 
-def remove_person(name: str) -> list[Executable]:
+def remove_person(name: str) -> list[Change]:
     """Take a user out, and with it its tokens, sign-ins, memberships, subjects and grants."""
     return [delete(schema.users).where(schema.users.c.name == name), _ungrant(f"user:{name}")]
 
 
-def put_group(name: str) -> Executable:
+def put_group(name: str) -> Change:
     """Write a group."""
-    return _upsert(schema.groups, {"name": name})
+    return Upsert(schema.groups, {"name": name})
 
 
-def remove_group(name: str) -> list[Executable]:
+def remove_group(name: str) -> list[Change]:
     """Take a group out, and with it its memberships and grants."""
     return [delete(schema.groups).where(schema.groups.c.name == name), _ungrant(f"group:{name}")]
 
@@ -98,9 +120,9 @@ def put_sign_in(sign_in: SignIn) -> Executable:
     return insert(schema.sign_ins).values(asdict(sign_in))
 
 
-def put_ended(session: str, until: float) -> Executable:
+def put_ended(session: str, until: float) -> Change:
     """Write that a sign-in was ended."""
-    return _upsert(schema.ended, {"session": session, "until": until})
+    return Upsert(schema.ended, {"session": session, "until": until})
 
 
 def put_key(key: SealingKey) -> Executable:
@@ -130,13 +152,3 @@ def remove_keys(ids: Iterable[str]) -> Executable:
 
 def _ungrant(grantee: str) -> Executable:
     return delete(schema.grants).where(schema.grants.c.grantee == grantee)
-
-
-def _upsert(table: Table, values: Mapping[str, Any]) -> Executable:
-    """Write a row anew; it is never deleted in between, for others refer to it."""
-    keys = [column.name for column in table.primary_key]
-    changed = {name: value for name, value in values.items() if name not in keys}
-    statement = sqlite.insert(table).values(values)
-    if not changed:
-        return statement.on_conflict_do_nothing()
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed)

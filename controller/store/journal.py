@@ -34,10 +34,18 @@ def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Write entries, and let the oldest go that are too many."""
     if not entries:
         return
-    rows = [asdict(entry) | {"outcome": str(entry.outcome)} for entry in entries]
+    rows = [
+        asdict(entry) | {"outcome": str(entry.outcome), "what": storable(entry.what), "detail": storable(entry.detail)}
+        for entry in entries
+    ]
     connection.execute(insert(audit), rows)
     newest = connection.execute(select(func.max(audit.c.number))).scalar_one()
     connection.execute(delete(audit).where(audit.c.number <= newest - MOST_ENTRIES))
+
+
+def storable(text: str) -> str:
+    """Give a text for people as every database takes it: PostgreSQL has no NUL in texts, and a log may."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def trim_entries(connection: Connection, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -17,6 +18,8 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+NUMBER = Integer().with_variant(BigInteger(), "postgresql")  # of what is written again and again
 
 pods = Table(
     "pods",
@@ -40,6 +43,7 @@ pods = Table(
     Column("retry_at", Float, nullable=False),
     Column("pending", JSON, nullable=False, server_default="{}"),  # secrets that are to take the place of others
     Column("owner", String, nullable=False, server_default="admin"),  # a user's name; who owns a pod is not deleted
+    Column("upstreams", JSON, nullable=False, server_default="{}"),  # by the endpoint, where it was seen last
     CheckConstraint("want IN ('on', 'off', 'deleted')", name="pods_want"),
     sqlite_autoincrement=True,  # a number is never used again
 )
@@ -47,7 +51,7 @@ pods = Table(
 events = Table(
     "events",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", NUMBER, primary_key=True),
     Column("pod", Integer, ForeignKey("pods.number", ondelete="CASCADE"), nullable=False),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
@@ -193,7 +197,7 @@ sealing_keys = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", NUMBER, primary_key=True),
     Column("at", Float, nullable=False),
     Column("who", String, nullable=False),
     Column("what", String, nullable=False),
@@ -205,4 +209,38 @@ audit = Table(
     Index("audit_by_who", "who", "at"),
     Index("audit_by_pod", "pod", "at"),
     sqlite_autoincrement=True,
+)
+
+# What replicas of the controller agree by (controller.store.turns); a store in a file does without.
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", String, nullable=False),  # of all versions of routes, for the life of the store
+    Column("number", NUMBER, nullable=False),  # of the last change
+    Column("term", NUMBER, nullable=False),  # rises with each new leader
+    Column("leader", String, nullable=False),  # the replica of that term
+    CheckConstraint("id = 1", name="state_one"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("number", NUMBER, primary_key=True, autoincrement=False),
+    Column("subject", String, nullable=False),  # a pod's key, or `people`
+)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("replica", String, primary_key=True),
+    Column("followed", String, primary_key=True),  # the controller's replica
+    Column("workers", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("epoch", String, nullable=False),
+    Column("number", NUMBER, nullable=False),
+    Column("rejected", JSON, nullable=False),
+    Column("who", JSON, nullable=False),  # as it said itself
+    Column("standing", JSON, nullable=False),
+    Column("told_at", Float, nullable=False),  # by the database's clock
 )

@@ -1,9 +1,10 @@
 """What pods give to whom, and how their endpoints are used, in the store: written whole for one pod at a time."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, Select, Table, delete, insert, select
 
 from controller.model import EndpointSettings, Link, Pod
 from controller.store.schema import endpoints, grants, links
@@ -25,18 +26,23 @@ class Shared:
         return cls(dict(pod.grants), list(pod.links), dict(pod.endpoints))
 
 
-def read_shared(connection: Connection) -> dict[str, Shared]:
-    """Read it of every pod that has any, by the pod's key."""
+def read_shared(connection: Connection, keys: Collection[str] | None = None) -> dict[str, Shared]:
+    """Read it of every pod that has any, or of those with these keys, by the pod's key."""
     found: dict[str, Shared] = {}
-    for row in connection.execute(select(grants)):
+    for row in connection.execute(_of(grants, keys)):
         found.setdefault(row.pod, Shared()).grants[row.grantee] = AccessLevel.parse(row.level)
-    for link in connection.execute(select(links).order_by(links.c.created, links.c.id)).mappings():
+    for link in connection.execute(_of(links, keys).order_by(links.c.created, links.c.id)).mappings():
         values = {name: value for name, value in link.items() if name != "pod"}
         values["level"] = AccessLevel.parse(link["level"])
         found.setdefault(link["pod"], Shared()).links.append(Link(**values))
-    for row in connection.execute(select(endpoints)):
+    for row in connection.execute(_of(endpoints, keys)):
         found.setdefault(row.pod, Shared()).endpoints[row.name] = _settings(row)
     return found
+
+
+def _of(table: Table, keys: Collection[str] | None) -> Select[tuple[Any, ...]]:
+    wanted = select(table)
+    return wanted if keys is None else wanted.where(table.c.pod.in_(list(keys)))
 
 
 def write_shared(connection: Connection, pod: Pod) -> None:

@@ -160,11 +160,13 @@ def controller(
     domain: Domain = DEFAULT_DOMAIN,
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
+    replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
 ) -> None:
     """Run the controller alone: it launches pods and feeds gateways that follow it."""
     from podgate import serving
 
-    serving.controller(serving.Place(_home(home), domain, listen, None, 1, 0.0, None, console_host=console_host))
+    place = serving.Place(_home(home), domain, listen, None, 1, 0.0, None, console_host=console_host)
+    serving.controller(place, replica)
 
 
 def _home(given: Path | None) -> Path:

@@ -51,6 +51,8 @@ def _wait(target: Target, seconds: float) -> Document:
 def _show(found: Document) -> None:
     pods = ", ".join(f"{count} {phase}" for phase, count in found["pods"].items() if count) or "none"
     answer(f"podgate   {found['version']}, up since {found['started_at']}")
+    if "replica" in found:
+        answer(f"replica   {found['replica']}; {found.get('leader') or 'nobody'} leads")
     answer(f"domain    {found['domain']}")
     answer(f"pods      {pods}")
     answer(f"routes    {found['routes']['count']}, version {found['routes']['version']}")

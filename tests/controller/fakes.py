@@ -1,14 +1,16 @@
 """A runtime without processes: what it sees is what a test says, and every wish made of it is written down."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import trio
 
 from controller.desk import Desk
+from controller.model import Pod
 from controller.pulse import Pulse
+from controller.rolekeeper import KeepFailed, Kept, Stalled
 from controller.runtimes import Launch, Observed, RuntimeFailure, Stage
 from controller.templates import Credential, Parameter, Template, TemplateEndpoint
 
@@ -103,6 +105,38 @@ class FakeRuntime:
     def _tell(self) -> None:
         self._pending = True
         self._changes.beat()
+
+
+@dataclass
+class FakeKeeper:
+    """Implements `controller.keeping.Keeper`."""
+
+    told: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
+    failure: str = ""
+    stalled: bool = False
+    hanging: str = ""  # the name of a pod that is never done
+    changed: frozenset[str] = frozenset()  # levels where something is wrong every time
+    repeated: list[Collection[str]] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+
+    async def keep(
+        self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str], repeated: Collection[str] = ()
+    ) -> Kept:
+        await trio.lowlevel.checkpoint()
+        self.told.append((trio.current_time(), f"{pod.name} at {address}", dict(passwords)))
+        if self.hanging == pod.name:
+            await trio.sleep_forever()
+        if self.failure:
+            raise KeepFailed(self.failure)
+        if self.stalled:
+            raise Stalled("no answer")
+        self.repeated.append(repeated)
+        return Kept(self.changed, ("mallory's",) if self.changed & set(repeated) else ())
+
+    async def restore(self, pod: Pod, template: Template, address: str, password: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.restored.append(password)
+        raise KeepFailed("the owner has made it so")
 
 
 class DeskInVirtualTime(Desk):

@@ -53,6 +53,15 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(home: Path) -> N
         pass
 
 
+def test_replicas_share_a_home_with_each_other_alone(home: Path) -> None:
+    with locked(home, "a"), locked(home, "b"):
+        for other in ("a", ""):
+            with pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, other):
+                pass
+    with locked(home), pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, "a"):
+        pass
+
+
 def test_tokens_are_written_once_for_their_owner_alone(home: Path) -> None:
     scopes = ensured(home)
     tokens = {scope: (home / f"{scope}.token").read_text().strip() for scope in ("admin", "gateway")}

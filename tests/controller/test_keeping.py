@@ -1,8 +1,8 @@
 """When passwords are kept and how they rotate, with a keeper that writes down what it is told, in virtual time."""
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,47 +17,14 @@ from controller.model import Phase, Pod, Status, Want
 from controller.pods import Pods
 from controller.publish import routes_of
 from controller.pulse import Pulse
-from controller.rolekeeper import KeepFailed, Kept, Stalled
 from controller.runtimes import Stage
 from controller.store.store import Store
 from controller.templates import Template
 from router.access import AccessLevel
-from tests.controller.fakes import TEMPLATES, DeskInVirtualTime, FakeRuntime
+from tests.controller.fakes import TEMPLATES, DeskInVirtualTime, FakeKeeper, FakeRuntime
 
 KEPT: Mapping[str, Template] = {**TEMPLATES, "db": replace(TEMPLATES["db"], keeper="keeper")}
 SECRETS = {"owner": "o", "read": "r", "keeper": "k"}
-
-
-@dataclass
-class FakeKeeper:
-    """Implements `controller.keeping.Keeper`."""
-
-    told: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
-    failure: str = ""
-    stalled: bool = False
-    hanging: str = ""  # the name of a pod that is never done
-    changed: frozenset[str] = frozenset()  # levels where something is wrong every time
-    repeated: list[Collection[str]] = field(default_factory=list)
-    restored: list[str] = field(default_factory=list)
-
-    async def keep(
-        self, pod: Pod, template: Template, address: str, passwords: Mapping[str, str], repeated: Collection[str] = ()
-    ) -> Kept:
-        await trio.lowlevel.checkpoint()
-        self.told.append((trio.current_time(), f"{pod.name} at {address}", dict(passwords)))
-        if self.hanging == pod.name:
-            await trio.sleep_forever()
-        if self.failure:
-            raise KeepFailed(self.failure)
-        if self.stalled:
-            raise Stalled("no answer")
-        self.repeated.append(repeated)
-        return Kept(self.changed, ("mallory's",) if self.changed & set(repeated) else ())
-
-    async def restore(self, pod: Pod, template: Template, address: str, password: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.restored.append(password)
-        raise KeepFailed("the owner has made it so")
 
 
 @dataclass

@@ -230,6 +230,8 @@ def test_a_store_that_cannot_be_used_is_one_sentence(home: Path) -> None:
         (["--console-host", "pods.localhost"], "at or below the pods' domain"),
         (["--console-host", "not a name"], "is not a host name"),
         (["--public-port", "x"], "from 1 to 65535"),
+        (["--replica", "a"], "replicas share a database"),
+        (["--replica", "no name"], "expected a name of at most 63 letters"),
     ],
 )
 def test_arguments_that_cannot_be(
@@ -249,6 +251,16 @@ def test_arguments_that_cannot_be(
     os.close(ours)
     assert reason in capsys.readouterr().err + caplog.text
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:s3cret@h/d", "s3cret", "postgresql+psycopg://u:s3cret@h"])
+def test_an_address_of_a_database_that_cannot_be_is_not_told(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PODGATE_DATABASE_URL", address)
+    assert main(["--home", str(tmp_path / "home")]) == 2
+    assert "expected postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_a_home_too_deep_for_a_socket(tmp_path: Path) -> None:

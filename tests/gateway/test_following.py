@@ -1,12 +1,16 @@
 """Following a controller elsewhere: what is asked of its address, its authority, and the file that holds the token."""
 
+import socket
 from pathlib import Path
 
 import pytest
+import trio
 
-from gateway.following import LONGEST_TOKEN, Controller, TurnedAway, Who, read_token
+from gateway.following import LONGEST_TOKEN, Controller, ControllerFeed, TurnedAway, Who, read_token
 from podgate.cli.failure import Failure
 from podgate.following import Follow
+from router.snapshot import Version
+from tests.controller.runtimes.homes import new_home
 
 
 @pytest.fixture
@@ -62,6 +66,29 @@ def test_each_life_says_that_it_is_another() -> None:
     one, other = Who("berlin", 2), Who("berlin", 2)
     assert one.query() | {"instance": ""} == other.query() | {"instance": ""}
     assert one.instance != other.instance
+
+
+async def test_it_says_what_it_runs_already(token: Path, nursery: trio.Nursery) -> None:
+    asked: list[str] = []
+
+    async def answer(stream: trio.SocketStream) -> None:
+        asked.append((await stream.receive_some(4096)).decode().partition("\r\n")[0])
+        await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await stream.aclose()
+
+    with new_home() as home:
+        place = trio.socket.socket(socket.AF_UNIX)
+        await place.bind(str(home / "api.sock"))
+        place.listen()
+        nursery.start_soon(trio.serve_listeners, answer, [trio.SocketListener(place)])
+        feed = ControllerFeed(Controller("http://controller", token, home / "api.sock"), Who("berlin", 1))
+        send, _receive = trio.open_memory_channel[object](1)
+        await feed.follow(send)
+        await feed.acknowledge(Version("e", 7), [])
+        await feed.follow(send)
+        await feed.aclose()
+    assert ["epoch=e&version=7" in line for line in asked] == [False, False, True]
+    nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

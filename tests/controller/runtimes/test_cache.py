@@ -70,6 +70,21 @@ async def test_what_a_script_prepares_is_made_once_and_not_by_root() -> None:
         assert await cache.prepared(script, {"TOOL": "saw"}) != made
 
 
+async def test_two_that_prepare_the_same_at_once_have_one() -> None:
+    with new_home() as home, trio.fail_after(30):
+        script, made = home / "make.sh", list[Path]()
+        script.write_text('until [ "$(ls -d "$OUT"/../.new-* "$OUT"/../make-* | wc -l)" = 2 ]; do :; done 2>/dev/null')
+
+        async def prepare() -> None:
+            made.append(await Cache(home / "cache").prepared(script, {}))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(prepare)
+            nursery.start_soon(prepare)
+        assert made[0] == made[1]
+        assert list((home / "cache").iterdir()) == [made[0]]
+
+
 async def test_a_script_that_fails_leaves_nothing_and_says_why() -> None:
     with new_home() as home:
         script = home / "make.sh"

@@ -298,6 +298,24 @@ async def test_an_interrupted_removal_is_finished_by_the_next_life(living: Livin
     assert list((living.home / "pods").iterdir()) == []
 
 
+async def test_who_is_not_to_start_pods_any_more_does_not_after_all_preparation(living: Living) -> None:
+    async def followed() -> None:
+        assert living.runtime._pods()["p1"].directory.alive(), "nobody else can start it at this moment"
+        raise RuntimeFailure("another controller leads")
+
+    mark = a_mark()
+    launch = Launch("p1", 1, "my-pod", "command", 1, {"command": f"exec sleep {mark}"})
+    with pytest.raises(RuntimeFailure, match="another controller leads"):
+        await living.runtime.launch(replace(launch, confirm=followed))
+    assert processes_with(mark) == []
+    async with life(living.home) as other:
+        await other.launch("p1", command="exit 3")
+        await other.until_exited("p1")
+    await living.runtime.launch(launch)  # which the other has seen to
+    assert processes_with(mark) == []
+    assert (await living.until_exited("p1")).message.startswith("exit status 3")
+
+
 @pytest.mark.parametrize(
     ("template", "parameters", "env", "reason"),
     [

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     """Make the first tables."""
@@ -33,7 +35,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "events",
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("number", NUMBER, primary_key=True),
         sa.Column("pod", sa.Integer, sa.ForeignKey("pods.number", ondelete="CASCADE"), nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("kind", sa.String, nullable=False),

@@ -9,6 +9,8 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     """Make the tables of identity."""
@@ -118,7 +120,7 @@ def _proofs() -> None:
 def _audit() -> None:
     op.create_table(
         "audit",
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("number", NUMBER, primary_key=True),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("who", sa.String, nullable=False),
         sa.Column("what", sa.String, nullable=False),
