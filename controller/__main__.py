@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,12 @@ import trio
 from controller.api.server import SocketProblem
 from controller.console.oidc.settings import oidc_of_environment
 from controller.home import HomeProblem
-from controller.runtimes import RuntimeFailure
+from controller.runtimes import Runtime, RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
 from controller.settings import Settings, SettingsProblem, read_oidc
 from controller.store.database import StoreFailure
-from controller.templates import load_templates
+from controller.templates import Template, load_templates, of_processes
 from router.hostname import InvalidName, normalise
 
 log = logging.getLogger("controller")
@@ -39,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     try:
         settings = _settings(options)
+        make_runtime, templates = _runtime(options, settings.home)
     except SettingsProblem as problem:
         log.error("%s", problem)
         return 2
-    templates = load_templates()
-    make_runtime = partial(ProcessRuntime, settings.home, templates)
+
+
     try:
         trio.run(run_controller, settings, make_runtime, templates, partial(_ended, options.parent_pipe))
     except (HomeProblem, SocketProblem, StoreFailure, RuntimeFailure) as problem:
@@ -67,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         help="where people sign in (default: podgate. and the domain's rest)",
     )
     parser.add_argument("--ca", type=Path, help="the certificate clients verify with (default: the home's own)")
+    parser.add_argument("--runtime", choices=("process", "kubernetes"), default="process", help="where pods run")
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster (default: our service account)")
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
 
@@ -77,6 +81,24 @@ def _settings(options: argparse.Namespace) -> Settings:
     public = options.domain, options.public_host, options.public_port
     oidc = read_oidc(home / "oidc.toml") or oidc_of_environment(os.environ)
     return Settings(home, *public, ca, options.console_host or "", oidc=oidc)
+
+
+def _runtime(options: argparse.Namespace, home: Path) -> tuple[Callable[[], Runtime], Mapping[str, Template]]:
+    """Choose the runtime, and give it with the templates it can run. Raises SettingsProblem."""
+    if options.runtime == "process":
+        templates = of_processes(load_templates())
+        return partial(ProcessRuntime, home, templates), templates
+    # Only who uses a cluster waits for what speaks with it.
+    from controller.runtimes.kubernetes.access import load_access
+    from controller.runtimes.kubernetes.order import offered
+    from controller.runtimes.kubernetes.runtime import KubernetesRuntime
+    from controller.runtimes.kubernetes.settings import FILE, read_settings
+
+    settings = read_settings(home / FILE)
+    if options.kubeconfig is not None:
+        settings = replace(settings, kubeconfig=str(options.kubeconfig.absolute()))
+    templates = offered(load_templates())
+    return partial(KubernetesRuntime, settings, templates, load_access(settings)), templates
 
 
 async def _ended(parent_pipe: int | None, listening: Callable[[], object]) -> None:

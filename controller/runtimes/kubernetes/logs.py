@@ -1,0 +1,62 @@
+"""What a pod wrote, as the API gives it: of its container, or of its preparation while that is all there was."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from controller.runtimes import RuntimeFailure
+from controller.runtimes.kubernetes.client import Cluster, ClusterFailure
+from controller.runtimes.kubernetes.container import MAIN, PREPARE
+
+SILENCE = 3600.0  # seconds without a line before a followed log is asked for anew
+MOST_LINES = 1_000_000
+_NOT_YET = 400  # "container is waiting to start"
+
+
+async def read_logs(
+    cluster: Callable[[], Awaitable[Cluster]],
+    path: str,
+    look: Callable[[], Mapping[str, Any] | None],
+    another: Callable[[], Awaitable[bool]],
+    tail: int,
+    follow: bool,
+) -> AsyncIterator[bytes]:
+    """Give the last `tail` lines of the Kubernetes pod at `path`, then, if told to follow, what is written after.
+
+    `look` gives that pod as it is seen, None while there is none; `another` waits until that may have changed, and
+    tells whether it is worth waiting for. Raises RuntimeFailure.
+    """
+    api = await cluster()
+    given: tuple[str, str, int] | None = None  # the container's start that was given
+    lines = min(tail, MOST_LINES)
+    while True:
+        start = _latest_start(look())
+        if start is not None and start != given:
+            given = start
+            params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
+            try:
+                async with api.stream(f"{path}/log", params, SILENCE) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except ClusterFailure as failure:
+                if failure.status not in (_NOT_YET, 404):
+                    raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
+                given = None
+            lines = MOST_LINES  # of a later start, all
+        if not follow or not await another():
+            return
+
+
+def _latest_start(pod: Mapping[str, Any] | None) -> tuple[str, str, int] | None:
+    """Tell which start of which container wrote last: the pod's uid, the container's name, how often it was restarted."""
+    if pod is None:
+        return None
+    status = pod.get("status", {})
+    for name, kind in ((MAIN, "containerStatuses"), (PREPARE, "initContainerStatuses")):
+        for container in status.get(kind) or ():
+            state = container.get("state", {})
+            ran = "running" in state or "terminated" in state or container.get("lastState", {}).get("terminated")
+            if container.get("name") == name and ran:
+                # In back-off the log is that of the start before: the count has not risen yet.
+                count = int(container.get("restartCount", 0))
+                return pod["metadata"]["uid"], name, count
+    return None

@@ -1,0 +1,173 @@
+"""Watching: a list, then what changes, for ever.
+
+A list comes with a version of the whole; a watch begins at it and each of its events carries the next. As long as the
+server remembers the last one we know, a watch that ended is taken up there and nothing is missed. When it does not
+(410 Gone), or what came made no sense, all is listed anew, and the mirror is told what is gone by what is not there.
+Bookmarks are versions without an event: where little happens they keep ours from growing too old. The server is asked
+to end each watch after some minutes, and each is given up if it says nothing for longer than that; one that ends at
+once over and over is asked for ever later.
+
+See https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes.
+"""
+
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import trio
+
+from controller.runtimes.kubernetes.client import Cluster, ClusterFailure, Gone
+
+JSON = dict[str, Any]
+
+PAGE = 500  # objects asked for at once
+MOST_OBJECTS = 100_000  # of one kind
+LONGEST_EVENT = 4 * 1024 * 1024  # bytes of a line; etcd takes 1.5 MiB for an object
+WATCH_LENGTH = 240  # seconds after which the server is to end a watch
+SILENCE = WATCH_LENGTH + 20.0  # seconds without a byte before we do
+FIRST_PAUSE = 0.05  # seconds, doubled with each attempt that brought nothing
+LONGEST_PAUSE = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Who is told what there is."""
+
+    def replace(self, things: list[JSON]) -> None:
+        """Take a whole list."""
+
+    def put(self, thing: JSON) -> None:
+        """Take an object that is new or changed."""
+
+    def drop(self, thing: JSON) -> None:
+        """Take it that an object is gone."""
+
+
+class Watching:
+    """Follows one kind of objects. `listed` is set when all there is was told once."""
+
+    def __init__(
+        self, cluster: Cluster, path: str, params: Mapping[str, str], sink: Sink, jitter: random.Random | None = None
+    ) -> None:
+        self.listed = trio.Event()
+        self.problem = ""  # why nothing is heard; empty while something is
+        self._cluster = cluster
+        self._path = path
+        self._params = dict(params)
+        self._sink = sink
+        self._jitter = jitter or random.Random()  # noqa: S311  # spreads repetitions, no more
+        self._version = ""  # empty: to be listed
+        self._attempts = 0  # that brought nothing, in a row
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._follow()
+            except Gone as gone:
+                log.info("watch of %s: begun anew: %s", self._path, gone)
+                self._version = ""
+            except ClusterFailure as failure:
+                self._note(str(failure))
+            await trio.sleep(self._pause())
+            self._attempts += 1
+
+    async def _list(self) -> None:
+        """Read all there is, page by page. Raises ClusterFailure, Gone."""
+        things: list[JSON] = []
+        params = {**self._params, "limit": str(PAGE)}
+        while True:
+            page = await self._cluster.get(self._path, params)
+            if page is None or not isinstance(page.get("items"), list):
+                raise ClusterFailure(f"the cluster has no list of {self._path}; see that it is Kubernetes 1.27 or newer")
+            things += page["items"]
+            if len(things) > MOST_OBJECTS:
+                raise ClusterFailure(f"{self._path} has more than {MOST_OBJECTS} objects; give Podgate its own namespace")
+            onward = page.get("metadata", {}).get("continue")
+            if not onward:
+                break
+            params["continue"] = onward
+        self._sink.replace([_slim(thing) for thing in things])
+        self._version = str(page["metadata"]["resourceVersion"])
+        self.listed.set()
+        self._clear()
+
+    async def _follow(self) -> None:
+        """Tell what changes until the watch ends. Raises ClusterFailure, Gone."""
+        params = {
+            **self._params, "watch": "true", "resourceVersion": self._version,
+            "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_LENGTH),
+        }  # fmt: skip
+        async with self._cluster.stream(self._path, params, SILENCE) as chunks:
+            async for line in lines(chunks):
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Tell one event. Raises ClusterFailure, Gone."""
+        try:
+            event = json.loads(line)
+            kind, thing = event["type"], event["object"]
+            if kind == "ERROR":
+                self._version = ""
+                raise _error(thing)
+            version = thing["metadata"]["resourceVersion"]
+            name = thing["metadata"].get("name", "")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._version = ""  # what else was in it is unknown
+            raise ClusterFailure(f"watch of {self._path}: an event that makes no sense; all is listed anew") from error
+        if kind == "DELETED" and name:
+            self._sink.drop(thing)
+        elif kind in ("ADDED", "MODIFIED") and name:
+            self._sink.put(_slim(thing))
+        self._version = str(version)
+        self._attempts = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        if self.problem:
+            log.info("watch of %s: heard again", self._path)
+        self.problem = ""
+
+
+    def _note(self, problem: str) -> None:
+        """Log a problem once, however often it comes again."""
+        if problem != self.problem:
+            log.warning("watch of %s: %s", self._path, problem)
+        self.problem = problem
+
+    def _pause(self) -> float:
+        if self._attempts == 0:
+            return 0.0
+        return min(FIRST_PAUSE * 2.0 ** min(self._attempts, 16), LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
+
+
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Give whole lines; what a stream breaks off in the middle of is none. Raises ClusterFailure if one is too long."""
+    rest = bytearray()
+    async for chunk in chunks:
+        begin = len(rest)
+        rest += chunk
+        while (end := rest.find(b"\n", begin)) >= 0:
+            line = bytes(rest[:end])
+            del rest[: end + 1]
+            begin = 0
+            if line.strip():
+                yield line
+        if len(rest) > LONGEST_EVENT:
+            raise ClusterFailure(f"an event is longer than {LONGEST_EVENT} bytes")
+
+
+def _error(status: JSON) -> ClusterFailure:
+    text, code = str(status.get("message", "the watch failed"))[:500], status.get("code")
+    return Gone(text, 410) if code == 410 else ClusterFailure(text, code if isinstance(code, int) else 0)
+
+
+def _slim(thing: JSON) -> JSON:
+    """Leave out what is long and says nothing to us."""
+    thing.get("metadata", {}).pop("managedFields", None)
+    return thing
