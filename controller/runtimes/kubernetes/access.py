@@ -19,7 +19,7 @@ class Access:
     """What a connection to the API needs."""
 
     url: str  # without a `/` at its end
-    verify: ssl.SSLContext | bool = False  # False of http alone, or where the kubeconfig says so
+    verify: ssl.SSLContext | bool  # False of http alone
     server_name: str = ""  # if it is not the URL's host
     proxy: str = ""
     headers: Callable[[], dict[str, str]] = dict  # what shows who we are; blocks; asked anew now and then

@@ -25,8 +25,8 @@ START_CHECKS = 3600  # of one second each: a database may recover for long, and 
 RUN_SIZE = "512Mi"
 SHARED_MEMORY = "256Mi"  # of the pod's ram; Kubernetes gives 64 MiB otherwise, too little for parallel queries
 
-_FACTORS = {"": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-            "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
+_FACTORS: Mapping[str, int | Decimal] = {"": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
 
 
 def pod_spec(order: Order) -> JSON:

@@ -93,7 +93,7 @@ class KubernetesRuntime:
                 nursery.start_soon(watch.run)
             for watch in watches:
                 await watch.listed.wait()
-            log.info("kubernetes: %s pods in namespace %s", len(self._mirror.seen), self._settings.namespace)
+            log.info("kubernetes: %d pods in namespace %s", len(self._mirror.seen), self._settings.namespace)
             self._ready.set()
             self._changed.set()
 

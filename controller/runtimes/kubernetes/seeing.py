@@ -110,7 +110,8 @@ def _trouble(pod: JSON, warnings: Iterable[JSON]) -> str:
     status = pod.get("status", {})
     if status.get("phase") in _OVER:
         reason = status.get("reason") or "Failed"
-        return f"{_words(reason)}: {_bounded(status.get('message', ''))}; it is started again elsewhere"
+        said = _bounded(status.get("message", ""))
+        return f"{_words(reason)}{': ' if said else ''}{said}; it is started again elsewhere"
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"no machine can take it: {_bounded(scheduled.get('message', ''))}"

@@ -83,17 +83,18 @@ class Watching:
         params = {**self._params, "limit": str(PAGE)}
         while True:
             page = await self._cluster.get(self._path, params)
-            if page is None or not isinstance(page.get("items"), list):
+            metadata = page.get("metadata", {}) if page else {}
+            if page is None or not isinstance(page.get("items"), list) or "resourceVersion" not in metadata:
                 raise ClusterFailure(f"the cluster has no list of {self._path}; see that it is Kubernetes 1.27 or newer")
             things += page["items"]
             if len(things) > MOST_OBJECTS:
                 raise ClusterFailure(f"{self._path} has more than {MOST_OBJECTS} objects; give Podgate its own namespace")
-            onward = page.get("metadata", {}).get("continue")
+            onward = metadata.get("continue")
             if not onward:
                 break
             params["continue"] = onward
         self._sink.replace([_slim(thing) for thing in things])
-        self._version = str(page["metadata"]["resourceVersion"])
+        self._version = str(metadata["resourceVersion"])
         self.listed.set()
         self._clear()
 

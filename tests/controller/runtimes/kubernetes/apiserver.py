@@ -39,6 +39,7 @@ class Fault:
     part: str = ""  # of the path and query
     cut: bool = False  # the connection is broken instead of ending the answer
     hang: bool = False  # nothing more comes, and it stays open
+    after: int = 0  # requests that fit and are answered truly before
 
 
 class Problem(Exception):
@@ -206,9 +207,9 @@ class ApiServer:
     async def _answer(self, wire: h11.Connection, stream: trio.SocketStream, head: h11.Request, body: bytes) -> None:
         target, method = head.target.decode(), head.method.decode()
         self.requests.append(f"{method} {target}")
-        fault = next((each for each in self.faults if each.method == method and each.part in target), None)
+        fault = self._fault(method, target)
         if fault is not None:
-            self.faults.remove(fault)
+
             await _answer_fault(wire, stream, fault)
             return
         url = urlsplit(target)
@@ -225,6 +226,15 @@ class ApiServer:
                 await _send(wire, stream, status, json.dumps(document).encode())
         except Problem as problem:
             await _send(wire, stream, problem.status, json.dumps(problem.document()).encode())
+
+    def _fault(self, method: str, target: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.method == method and fault.part in target:
+                if fault.after == 0:
+                    self.faults.remove(fault)
+                    return fault
+                fault.after -= 1
+        return None
 
     def _do(self, method: str, parts: list[str], query: dict[str, str], body: JSON, kind: str) -> tuple[int, JSON]:
         plural = parts[0]
@@ -283,11 +293,12 @@ class ApiServer:
         yield b""  # the head goes before the first event
         told = 0
         while True:
-            for each, event in self.history[told:]:
+            while told < len(self.history):
+                each, event = self.history[told]
+                told += 1
                 version, bookmark = int(event["object"]["metadata"]["resourceVersion"]), event["type"] == "BOOKMARK"
                 if each == plural and version >= since + (not bookmark) and (bookmark or _selected(event["object"], query)):
                     yield _line(event)
-            told = len(self.history)
             await self.changed.wait()
 
     async def _log_lines(self, pod: str, query: dict[str, str]) -> AsyncIterator[bytes]:
@@ -298,12 +309,12 @@ class ApiServer:
             raise Problem(400, f'container "{query["container"]}" in pod "{pod}" is waiting to start')
         uid, log = self.objects["pods", pod]["metadata"]["uid"], self.logs[name]
         all_lines = bytes(log).splitlines(keepends=True)
-        yield b"".join(all_lines[len(all_lines) - min(int(query["tailLines"]), len(all_lines)) :])
         given = len(log)
+        yield b"".join(all_lines[len(all_lines) - min(int(query["tailLines"]), len(all_lines)) :])
         while query["follow"] == "true" and self._running(pod, uid) and self.logs.get(name) is log:
             if len(log) > given:
-                yield bytes(log[given:])
-                given = len(log)
+                begin, given = given, len(log)
+                yield bytes(log[begin:given])
             else:
                 await self.changed.wait()
         yield bytes(log[given:])

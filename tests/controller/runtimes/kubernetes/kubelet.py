@@ -160,9 +160,10 @@ class Kubelet:
                     Path(self._mapped(name, f"{ROOT}/template/{file}", pod)).write_text(text)
 
     def _mapped(self, name: str, text: str, pod: JSON | None = None) -> str:
-        """Put the test's places in for those of a container: data is kept by name, the rest is each pod's own."""
+        """Put the test's places in for those of a container: data is the claim's, the rest is each pod's own."""
         uid = (pod or self._pod(name))["metadata"]["uid"]
-        text = text.replace(f"{ROOT}/data", str(self._place / f"data-{name}"))
+        claim = self._api.get("persistentvolumeclaims", f"data-{name}")["metadata"]["uid"]
+        text = text.replace(f"{ROOT}/data", str(self._place / claim))
         return text.replace(ROOT, str(self._place / uid))
 
     def _pod(self, name: str) -> JSON:

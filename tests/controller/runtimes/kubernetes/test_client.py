@@ -24,7 +24,7 @@ async def api() -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def cluster(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
     monkeypatch.setattr(client, "FIRST_PAUSE", 0.001)
-    async with Cluster(Access(api.url)) as cluster:
+    async with Cluster(Access(api.url, verify=False)) as cluster:
         yield cluster
 
 
@@ -134,7 +134,7 @@ async def test_a_delete_of_another_with_the_same_name_deletes_nothing(api: ApiSe
 
 async def test_credentials_are_asked_for_again_when_they_do_not_hold(api: ApiServer) -> None:
     given = iter(["old", "new"])
-    access = Access(api.url, headers=lambda: {"authorization": f"Bearer {next(given)}"})
+    access = Access(api.url, verify=False, headers=lambda: {"authorization": f"Bearer {next(given)}"})
     api.faults.append(status(401, "expired"))
     async with Cluster(access) as cluster:
         assert await cluster.get(POD) is not None
@@ -145,6 +145,6 @@ async def test_credentials_that_cannot_be_had_are_told(api: ApiServer) -> None:
     def fails() -> dict[str, str]:
         raise OSError("no such program: kubelogin")
 
-    async with Cluster(Access(api.url, headers=fails)) as cluster:
+    async with Cluster(Access(api.url, verify=False, headers=fails)) as cluster:
         with pytest.raises(ClusterFailure, match="cannot be had: no such program: kubelogin"):
             await cluster.get(POD)

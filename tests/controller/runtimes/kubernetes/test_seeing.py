@@ -138,7 +138,7 @@ SCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable
             {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
             "evicted: The node was low on resource: memory.; it is started again elsewhere",
         ),
-        ({"phase": "Failed"}, "failed: ; it is started again elsewhere"),
+        ({"phase": "Failed"}, "failed; it is started again elsewhere"),
         ({"conditions": ready("Unknown")}, "its machine does not answer"),
         (
             {"initContainerStatuses": container("prepare", state=ended(0, "Completed"), ready=True),

@@ -63,7 +63,7 @@ async def told(api: ApiServer) -> AsyncIterator[Told]:
     """What a watch of pods tells, which has begun with the pod `a`."""
     put(api, "a", "first")
     told = Told()
-    async with Cluster(Access(api.url)) as cluster, trio.open_nursery() as nursery:
+    async with Cluster(Access(api.url, verify=False)) as cluster, trio.open_nursery() as nursery:
         watch = Watching(cluster, PODS, {}, told)
         told.version = lambda: watch._version
         nursery.start_soon(watch.run)
@@ -193,7 +193,7 @@ async def test_a_long_list_comes_in_pages(api: ApiServer, monkeypatch: pytest.Mo
     for number in range(10):
         put(api, f"p{number}", "")
     told = Told()
-    async with Cluster(Access(api.url)) as cluster, trio.open_nursery() as nursery:
+    async with Cluster(Access(api.url, verify=False)) as cluster, trio.open_nursery() as nursery:
         nursery.start_soon(Watching(cluster, PODS, {}, told).run)
         await told.until(lambda told: len(told.things) == 10)
         nursery.cancel_scope.cancel()
@@ -204,7 +204,7 @@ async def test_a_cluster_with_too_many_objects_is_refused(api: ApiServer, monkey
     monkeypatch.setattr(watching, "MOST_OBJECTS", 2)
     for number in range(3):
         put(api, f"p{number}", "")
-    async with Cluster(Access(api.url)) as cluster:
+    async with Cluster(Access(api.url, verify=False)) as cluster:
         with pytest.raises(ClusterFailure, match="more than 2 objects; give Podgate its own namespace"):
             await Watching(cluster, PODS, {}, Told())._list()
 
@@ -213,7 +213,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
     told = Told()
     async with ApiServer().serving() as gone:
         url = gone.url
-    async with Cluster(Access(url)) as cluster, trio.open_nursery() as nursery:
+    async with Cluster(Access(url, verify=False)) as cluster, trio.open_nursery() as nursery:
         watch = Watching(cluster, PODS, {}, told)
         nursery.start_soon(watch.run)
         with trio.fail_after(PATIENCE):
