@@ -45,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", problem)
         return 2
 
-
     try:
         trio.run(run_controller, settings, make_runtime, templates, partial(_ended, options.parent_pipe))
     except (HomeProblem, SocketProblem, StoreFailure, RuntimeFailure) as problem:

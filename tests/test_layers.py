@@ -71,5 +71,7 @@ def test_wire_code_imports_nothing_of_the_gateway_but_itself() -> None:
 
 
 def test_one_file_knows_the_official_kubernetes_client() -> None:
-    found = [path for path in sources("controller/") if any(name.split(".")[0] == "kubernetes" for name in imports(path))]
+    found = [
+        path for path in sources("controller/") if any(name.split(".")[0] == "kubernetes" for name in imports(path))
+    ]
     assert [str(path.relative_to(ROOT)) for path in found] == ["controller/runtimes/kubernetes/access.py"]

@@ -189,7 +189,16 @@ def controller(
     from podgate import serving
 
     place = serving.Place(
-        _home(home), domain, listen, None, 1, 0.0, None, console_host=console_host, runtime=runtime, kubeconfig=kubeconfig
+        _home(home),
+        domain,
+        listen,
+        None,
+        1,
+        0.0,
+        None,
+        console_host=console_host,
+        runtime=runtime,
+        kubeconfig=kubeconfig,
     )
     serving.controller(place)
 

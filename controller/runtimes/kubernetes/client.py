@@ -164,9 +164,7 @@ class Cluster:
             return min(asked, LONGEST_PAUSE)
         return min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
 
-    async def _once(
-        self, method: str, path: str, params: Mapping[str, str], content: JSON | None, kind: str
-    ) -> Answer:
+    async def _once(self, method: str, path: str, params: Mapping[str, str], content: JSON | None, kind: str) -> Answer:
         headers = await self._credentials() | ({"Content-Type": kind} if content is not None else {})
         body = json.dumps(content).encode() if content is not None else None
         async with self._http.stream(

@@ -63,12 +63,15 @@ def _main(order: Order) -> JSON:
     container: JSON = {
         **_container(order, MAIN, _variables(order)),
         "ports": [{"name": _port_name(name), "containerPort": port} for name, port in ports.items()],
-
-
     }
     if ports:
         question = _question(order)
-        container["startupProbe"] = {**question, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": START_CHECKS}
+        container["startupProbe"] = {
+            **question,
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": START_CHECKS,
+        }
         container["readinessProbe"] = {**question, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
     command = order.parameters.get("command", "")
     if order.template.start:

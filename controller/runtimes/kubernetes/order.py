@@ -20,11 +20,15 @@ DEFAULT_QUEUE = "default"
 _QUANTITY = "[0-9]{1,6}([.][0-9]{1,3})?"
 _SIZE = f"{_QUANTITY}(M|G|T|Ki|Mi|Gi|Ti)"
 PARAMETERS = (
-    Parameter("cpus", "the most processors it may use", pattern=f"{_QUANTITY}m?", expected="a number such as 2 or 500m"),
+    Parameter(
+        "cpus", "the most processors it may use", pattern=f"{_QUANTITY}m?", expected="a number such as 2 or 500m"
+    ),
     Parameter("ram", "the most memory it may use", pattern=_SIZE, expected="a size such as 512Mi or 2Gi"),
     Parameter("disk", "how much its volume holds; set once", pattern=_SIZE, expected="a size such as 5Gi"),
     Parameter("gpus", "how many GPUs it has to itself", pattern="[1-9][0-9]?", expected="a number from 1 to 99"),
-    Parameter("queue", "which of the operator's queues it runs in", pattern="[a-z0-9-]{1,63}", expected="a queue's name"),
+    Parameter(
+        "queue", "which of the operator's queues it runs in", pattern="[a-z0-9-]{1,63}", expected="a queue's name"
+    ),
 )
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NO_QUEUE = Queue()
@@ -111,9 +115,7 @@ def _check_trust(template: Template, part: InCluster, settings: ClusterSettings)
         )
 
 
-def _image(
-    template: Template, part: InCluster, parameters: Mapping[str, str], settings: ClusterSettings
-) -> Image:
+def _image(template: Template, part: InCluster, parameters: Mapping[str, str], settings: ClusterSettings) -> Image:
     """Choose the image: the operator's, the template's, or, where that names none, the owner's if it is allowed."""
     given = settings.images.get(template.name) or part.image
     image = parse_image(given or parameters.get("image", ""))

@@ -85,10 +85,14 @@ class Watching:
             page = await self._cluster.get(self._path, params)
             metadata = page.get("metadata", {}) if page else {}
             if page is None or not isinstance(page.get("items"), list) or "resourceVersion" not in metadata:
-                raise ClusterFailure(f"the cluster has no list of {self._path}; see that it is Kubernetes 1.27 or newer")
+                raise ClusterFailure(
+                    f"the cluster has no list of {self._path}; see that it is Kubernetes 1.27 or newer"
+                )
             things += page["items"]
             if len(things) > MOST_OBJECTS:
-                raise ClusterFailure(f"{self._path} has more than {MOST_OBJECTS} objects; give Podgate its own namespace")
+                raise ClusterFailure(
+                    f"{self._path} has more than {MOST_OBJECTS} objects; give Podgate its own namespace"
+                )
             onward = metadata.get("continue")
             if not onward:
                 break
@@ -133,7 +137,6 @@ class Watching:
         if self.problem:
             log.info("watch of %s: heard again", self._path)
         self.problem = ""
-
 
     def _note(self, problem: str) -> None:
         """Log a problem once, however often it comes again."""

@@ -13,10 +13,9 @@ from typing import cast
 
 import trio
 
-
+from controller.runtimes import Launch, Observed, Runtime, Stage
 from controller.runtimes.process import ProcessRuntime
 from controller.templates import InCluster, Parameter, Template, TemplateEndpoint, load_templates
-from controller.runtimes import Launch, Observed, Runtime, Stage
 
 PATIENCE = 30.0  # seconds until a test gives up
 SECRETS = {"owner": "owner-" + "o" * 20, "write": "write-" + "w" * 20, "read": "read-" + "r" * 20}

@@ -51,9 +51,7 @@ async def test_a_death_by_signal_is_told(living: Living) -> None:
     assert (await living.run_to_end("p1", "kill -9 $$")).message == "killed by signal 9"
 
 
-async def test_a_pod_is_told_what_it_needs_and_nothing_of_ours(
-    living: Living, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pod_is_told_what_it_needs_and_nothing_of_ours(living: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODGATE_TOKEN", "of the controller")
     await living.run_to_end("p1", "env", env_COLOUR="$(PORT) $$ red", env_POD_DATA="/elsewhere", env_LANG="de_DE.UTF-8")
     env = dict(line.split("=", 1) for line in (await living.log("p1")).splitlines())

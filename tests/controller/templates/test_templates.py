@@ -110,7 +110,13 @@ def test_template_files_that_are_refused(text: str, reason: str) -> None:
 def test_what_runs_where() -> None:
     templates = load_templates()
     assert set(of_processes(templates)) == {"graph", "jupyter", "postgres", "tcp", "web"}
-    assert {name for name, each in templates.items() if each.kubernetes} == {"graph", "image", "jupyter", "postgres", "web"}
+    assert {name for name, each in templates.items() if each.kubernetes} == {
+        "graph",
+        "image",
+        "jupyter",
+        "postgres",
+        "web",
+    }
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,6 @@ class ApiServer:
         self.requests.append(f"{method} {target}")
         fault = self._fault(method, target)
         if fault is not None:
-
             await _answer_fault(wire, stream, fault)
             return
         url = urlsplit(target)
@@ -297,7 +296,11 @@ class ApiServer:
                 each, event = self.history[told]
                 told += 1
                 version, bookmark = int(event["object"]["metadata"]["resourceVersion"]), event["type"] == "BOOKMARK"
-                if each == plural and version >= since + (not bookmark) and (bookmark or _selected(event["object"], query)):
+                if (
+                    each == plural
+                    and version >= since + (not bookmark)
+                    and (bookmark or _selected(event["object"], query))
+                ):
                     yield _line(event)
             await self.changed.wait()
 

@@ -10,6 +10,7 @@ from controller.runtimes.kubernetes.access import load_access
 from controller.runtimes.kubernetes.settings import ClusterSettings, Queue, read_settings
 from controller.settings import SettingsProblem
 
+
 @pytest.fixture
 def official() -> None:
     pytest.importorskip("kubernetes", reason="pip install 'podgate[kubernetes]'")
@@ -81,7 +82,9 @@ def test_a_kubeconfig_is_read_by_the_official_client(tmp_path: Path, ca: trustme
     assert access.verify.check_hostname
 
 
-@pytest.mark.parametrize(("text", "reason"), [(None, "config"), ("kind: Config", "config"), (KUBECONFIG, "certificate|ca")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "config"), ("kind: Config", "config"), (KUBECONFIG, "certificate|ca")]
+)
 @pytest.mark.usefixtures("official")
 def test_kubeconfigs_that_cannot_be_used(tmp_path: Path, text: str | None, reason: str) -> None:
     file = tmp_path / "config"

@@ -58,9 +58,7 @@ async def test_what_may_help_is_done_again(api: ApiServer, cluster: Cluster, fau
     ],
     ids=lambda given: str(getattr(given, "status", "")),
 )
-async def test_what_cannot_help_is_told_at_once(
-    api: ApiServer, cluster: Cluster, fault: Fault, reason: str
-) -> None:
+async def test_what_cannot_help_is_told_at_once(api: ApiServer, cluster: Cluster, fault: Fault, reason: str) -> None:
     api.faults.append(fault)
     with pytest.raises(ClusterFailure, match=reason) as caught:
         await cluster.get(POD)

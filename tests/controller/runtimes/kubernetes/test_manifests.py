@@ -22,7 +22,9 @@ KEY = "shop-abcd2345"
 OWNER = owner_of({"metadata": {"name": f"pg-{KEY}", "uid": "u1"}})
 
 
-def order(template: str, settings: ClusterSettings = SETTINGS, env: dict[str, str] | None = None, **given: str) -> Order:
+def order(
+    template: str, settings: ClusterSettings = SETTINGS, env: dict[str, str] | None = None, **given: str
+) -> Order:
     secrets = {name: SECRETS[name] for name in TEMPLATES[template].secrets}
     return judge(Launch(KEY, 1, "shop", template, 2, given, env or {}, secrets), TEMPLATES, settings)
 
@@ -192,9 +194,7 @@ def test_what_belongs_to_the_pod_of_an_image() -> None:
                 ],
                 "egress": [
                     {
-                        "to": [
-                            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-                        ],
+                        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
                         "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
                     },
                     {
@@ -315,7 +315,12 @@ def test_root_only_where_it_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("template", "settings", "given", "reason"),
     [
-        ("tcp", SETTINGS, {}, "there is no template 'tcp' on Kubernetes; there are graph, image, jupyter, postgres, web"),
+        (
+            "tcp",
+            SETTINGS,
+            {},
+            "there is no template 'tcp' on Kubernetes; there are graph, image, jupyter, postgres, web",
+        ),
         ("image", SETTINGS, {}, "image: template image needs it"),
         ("image", SETTINGS, {"image": "nginx"}, "docker.io/library/nginx:latest is not among the images allowed"),
         ("image", SETTINGS, {"image": "a b"}, "image: expected an image's name"),

@@ -81,7 +81,9 @@ async def test_no_password_stands_anywhere_but_in_the_secret(api: ApiServer, liv
 
 async def test_a_launch_that_broke_off_is_finished_by_the_next(api: ApiServer, living: Living) -> None:
     api.faults += [Fault(403, b'{"message": "secrets is forbidden"}', method="PATCH", part="/secrets/")]
-    with pytest.raises(RuntimeFailure, match="my-p1 could not be started: the cluster does not let us: secrets is forbid"):
+    with pytest.raises(
+        RuntimeFailure, match="my-p1 could not be started: the cluster does not let us: secrets is forbid"
+    ):
         await living.launch("p1")
     seen = await living.until("p1", lambda seen: seen.stage is Stage.EXITED)
     assert (seen.generation, seen.message) == (0, "it was never started")

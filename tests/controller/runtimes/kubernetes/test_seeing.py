@@ -187,7 +187,9 @@ def test_warnings_are_told_while_nothing_better_is_known() -> None:
     assert seen.message == 'create Pod pg-p1-0 failed: exceeded quota: "most"'
     mount = warning("Unable to attach or mount volumes")
     others = warning("of an earlier pod", uid="u0", at=LATEST)
-    seen = see(stateful_set(), pod(containerStatuses=container(state=waiting("ContainerCreating"))), CLAIM, [mount, others])
+    seen = see(
+        stateful_set(), pod(containerStatuses=container(state=waiting("ContainerCreating"))), CLAIM, [mount, others]
+    )
     assert seen is not None
     assert seen.message == "Unable to attach or mount volumes"
 
