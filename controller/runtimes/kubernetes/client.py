@@ -9,10 +9,10 @@ import json
 import math
 import random
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, cast
 
 import httpx
 import trio
@@ -79,7 +79,7 @@ class Cluster:
         )  # fmt: skip
         self._http = httpx.AsyncClient(transport=transport, base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False)
 
-    async def __aenter__(self) -> "Cluster":
+    async def __aenter__(self) -> Self:
         """Nothing is connected before it is used."""
         return self
 
@@ -126,7 +126,9 @@ class Cluster:
             ) as response:  # fmt: skip
                 if response.status_code != 200:
                     raise _failure(path, await _read(response))
-                yield response.aiter_bytes()
+                chunks = cast(AsyncGenerator[bytes, None], response.aiter_bytes())
+                async with aclosing(chunks):
+                    yield chunks
         except httpx.HTTPError as error:
             raise ClusterFailure(_unreachable(self._access.url, error)) from error
 
@@ -190,10 +192,12 @@ class Cluster:
 async def _read(response: httpx.Response) -> Answer:
     """Read an answer, but no more of it than any is long. Raises ClusterFailure."""
     body = bytearray()
-    async for data in response.aiter_bytes():
-        body += data
-        if len(body) > LONGEST_ANSWER:
-            raise ClusterFailure(f"the cluster's answer is longer than {LONGEST_ANSWER} bytes")
+    chunks = cast(AsyncGenerator[bytes, None], response.aiter_bytes())
+    async with aclosing(chunks):
+        async for data in chunks:
+            body += data
+            if len(body) > LONGEST_ANSWER:
+                raise ClusterFailure(f"the cluster's answer is longer than {LONGEST_ANSWER} bytes")
     try:
         document = json.loads(bytes(body))
     except ValueError:

@@ -13,7 +13,8 @@ See https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detec
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Protocol
 
 import trio
@@ -109,8 +110,10 @@ class Watching:
             "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_LENGTH),
         }  # fmt: skip
         async with self._cluster.stream(self._path, params, SILENCE) as chunks:
-            async for line in lines(chunks):
-                self._take(line)
+            whole = lines(chunks)
+            async with aclosing(whole):
+                async for line in whole:
+                    self._take(line)
 
     def _take(self, line: bytes) -> None:
         """Tell one event. Raises ClusterFailure, Gone."""
@@ -150,7 +153,7 @@ class Watching:
         return min(FIRST_PAUSE * 2.0 ** min(self._attempts, 16), LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Give whole lines; what a stream breaks off in the middle of is none. Raises ClusterFailure if one is too long."""
     rest = bytearray()
     async for chunk in chunks:
