@@ -6,12 +6,25 @@ that fetch tokens), so it is imported when needed, and called in a thread.
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import trio
+
 from controller.runtimes.kubernetes.settings import ClusterSettings
 from controller.settings import SettingsProblem
+
+LONGEST_REASON = 500  # characters of what the official client says
+
+
+class CredentialsFailure(Exception):
+    """What shows who we are cannot be had; the text is the official client's."""
+
+
+async def nobody() -> dict[str, str]:
+    """Show nothing."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +35,7 @@ class Access:
     verify: ssl.SSLContext | bool  # False of http alone
     server_name: str = ""  # if it is not the URL's host
     proxy: str = ""
-    headers: Callable[[], dict[str, str]] = dict  # what shows who we are; blocks; asked anew now and then
+    headers: Callable[[], Awaitable[dict[str, str]]] = nobody  # what shows who we are; asked anew now and then
 
 
 def load_access(settings: ClusterSettings) -> Access:
@@ -55,9 +68,14 @@ def _told(settings: ClusterSettings, reason: str) -> str:
 
 
 def _access(found: Any) -> Access:
-    def headers() -> dict[str, str]:
-        shown = found.auth_settings().values()
-        return {each["key"]: each["value"] for each in shown if each["in"] == "header" and each["value"]}
+    alone = trio.CapacityLimiter(1)
+
+    async def headers() -> dict[str, str]:
+        try:
+            shown = await trio.to_thread.run_sync(found.auth_settings, abandon_on_cancel=True, limiter=alone)
+        except Exception as error:  # noqa: BLE001  # programs and files of the kubeconfig, which may fail in any way
+            raise CredentialsFailure(str(error)[:LONGEST_REASON]) from error
+        return {each["key"]: each["value"] for each in shown.values() if each["in"] == "header" and each["value"]}
 
     return Access(
         url=str(found.host).rstrip("/"),

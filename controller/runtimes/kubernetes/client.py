@@ -9,15 +9,15 @@ import json
 import math
 import random
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import httpx
 import trio
 
-from controller.runtimes.kubernetes.access import Access
+from controller.runtimes.kubernetes.access import Access, CredentialsFailure
 
 JSON = dict[str, Any]
 
@@ -28,6 +28,7 @@ FIRST_PAUSE = 0.1  # seconds before the second attempt, doubled each time
 LONGEST_PAUSE = 5.0
 LONGEST_ANSWER = 32 * 1024 * 1024  # bytes: 500 objects of a list; etcd takes 1.5 MiB for one
 LONGEST_REASON = 500  # characters of what a server says about a failure
+CREDENTIALS_LIMIT = 20.0  # seconds a program that fetches them may take
 CREDENTIALS_LAST = 30.0  # seconds before we look whether they were renewed
 
 MANAGER = "podgate"
@@ -113,10 +114,12 @@ class Cluster:
         return answer.status not in (404, 409)  # 409: its uid is another's
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], silence: float) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(
+        self, path: str, params: Mapping[str, str], silence: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read an endless answer as it comes, until nothing came for `silence` seconds. Raises ClusterFailure, Gone.
 
-        It is asked for once; an end is no failure.
+        It is asked for once; an end is no failure. Without a limit to its silence only a dead peer ends it.
         """
         try:
             timeout = httpx.Timeout(ANSWER_LIMIT, read=silence)
@@ -125,9 +128,10 @@ class Cluster:
                 extensions=self._extensions(),
             ) as response:  # fmt: skip
                 if response.status_code != 200:
+                    if response.status_code == 401:
+                        self._doubt_credentials()
                     raise _failure(path, await _read(response))
-                chunks = cast(AsyncGenerator[bytes, None], response.aiter_bytes())
-                async with aclosing(chunks):
+                async with _body(response) as chunks:
                     yield chunks
         except httpx.HTTPError as error:
             raise ClusterFailure(_unreachable(self._access.url, error)) from error
@@ -157,7 +161,7 @@ class Cluster:
 
     def _may_help_again(self, status: int, attempt: int) -> bool:
         if status == 401:  # a token that ended between two looks
-            self._headers_until = -math.inf
+            self._doubt_credentials()
             return attempt == 0
         return status in _BUSY or status == 409  # somebody else changed it at the same moment
 
@@ -179,21 +183,47 @@ class Cluster:
         async with self._renewing:
             if trio.current_time() >= self._headers_until:
                 try:
-                    self._headers = await trio.to_thread.run_sync(self._access.headers)
-                except Exception as error:
+                    with trio.fail_after(CREDENTIALS_LIMIT):
+                        self._headers = await self._access.headers()
+                except trio.TooSlowError as error:
+                    raise ClusterFailure(
+                        f"the credentials for the cluster cannot be had within {CREDENTIALS_LIMIT:.0f} s; see that the "
+                        "kubeconfig's program asks nobody"
+                    ) from error
+                except CredentialsFailure as error:
                     raise ClusterFailure(f"the credentials for the cluster cannot be had: {error}") from error
                 self._headers_until = trio.current_time() + CREDENTIALS_LAST
         return dict(self._headers)
+
+    def _doubt_credentials(self) -> None:
+        """Have them read anew before the next call."""
+        self._headers_until = -math.inf
 
     def _extensions(self) -> dict[str, Any]:
         return {"sni_hostname": self._access.server_name} if self._access.server_name else {}
 
 
+@asynccontextmanager
+async def _body(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give a body as it comes, and end at once all that reads it.
+
+    httpx and httpcore read by generators within generators, and to close the outer one leaves the others to the garbage
+    collector. Whoever waits for the network in a cancelled scope is told so, through all of them.
+    """
+    chunks = response.aiter_bytes()
+    try:
+        yield chunks
+    finally:
+        with trio.CancelScope() as over, suppress(httpx.HTTPError):
+            over.cancel()
+            async for _data in chunks:  # what had been received before, and then the cancellation
+                pass
+
+
 async def _read(response: httpx.Response) -> Answer:
     """Read an answer, but no more of it than any is long. Raises ClusterFailure."""
     body = bytearray()
-    chunks = cast(AsyncGenerator[bytes, None], response.aiter_bytes())
-    async with aclosing(chunks):
+    async with _body(response) as chunks:
         async for data in chunks:
             body += data
             if len(body) > LONGEST_ANSWER:

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+import trio
+
 from controller.runtimes import RuntimeFailure
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure
 from controller.runtimes.kubernetes.container import MAIN, PREPARE
 
-SILENCE = 3600.0  # seconds without a line before a followed log is asked for anew
+AGAIN = 1.0  # seconds before a log is asked for again that could not be had yet, if nothing happens sooner
 MOST_LINES = 1_000_000
 _NOT_YET = 400  # "container is waiting to start"
 
@@ -30,20 +32,25 @@ async def read_logs(
     lines = min(tail, MOST_LINES)
     while True:
         start = _latest_start(look())
-        if start is not None and start != given:
-            given = start
-            params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
-            try:
-                async with api.stream(f"{path}/log", params, SILENCE) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-            except ClusterFailure as failure:
-                if failure.status not in (_NOT_YET, 404):
-                    raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
-                given = None
+        if start is None or start == given:
+            if not follow or not await another():
+                return
+            continue
+        given = start
+        params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
+        try:
+            async with api.stream(f"{path}/log", params, silence=None) as chunks:
+                async for chunk in chunks:
+                    yield chunk
             lines = MOST_LINES  # of a later start, all
-        if not follow or not await another():
-            return
+        except ClusterFailure as failure:
+            if failure.status not in (_NOT_YET, 404):
+                raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
+            if not follow:
+                return
+            given = None
+            with trio.move_on_after(AGAIN):
+                await another()
 
 
 def _latest_start(pod: Mapping[str, Any] | None) -> tuple[str, str, int] | None:

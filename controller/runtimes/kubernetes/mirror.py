@@ -33,6 +33,7 @@ class Mirror:
     """What is in the cluster, as far as it was told."""
 
     changed: Callable[[str], None] = lambda _key: None  # told the key of a pod of which something else is seen
+    moved: Callable[[], None] = lambda: None  # told after each object that was taken
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
@@ -109,13 +110,13 @@ class Mirror:
             self._things[Kind.CLAIM].get(claim),
             warnings,
         )
-        if seen == self._seen.get(key):
-            return
-        if seen is None:
-            del self._seen[key]
-        else:
-            self._seen[key] = seen
-        self.changed(key)
+        if seen != self._seen.get(key):
+            if seen is None:
+                del self._seen[key]
+            else:
+                self._seen[key] = seen
+            self.changed(key)
+        self.moved()
 
 
 def _fits(kind: Kind, name: str, key: str) -> bool:

@@ -77,8 +77,8 @@ class KubernetesRuntime:
         self._settings = settings
         self._templates = offered(templates)
         self._access = access
-        self._mirror = Mirror(self._notice)
-        self._beats = Pulse()
+        self._beats = Pulse()  # whenever the mirror took something, also where nothing else is seen by it
+        self._mirror = Mirror(self._notice, self._beats.beat)
         self._changed = trio.Event()
         self._ready = trio.Event()  # the mirror has been told everything once
         self._opened: Cluster | None = None
@@ -120,11 +120,11 @@ class KubernetesRuntime:
         async with self._alone(key, "the pod could not be stopped") as cluster:
             found = await cluster.get(self._path("StatefulSet", name))
             pod = await cluster.get(self._path("Pod", pod_name(name)))
+            if pod is not None:  # first: whoever asks second may only shorten the grace, and a StatefulSet asks for 30 s
+                await self._end(cluster, pod, grace)
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}
                 await cluster.merge(self._path("StatefulSet", name), stopped)
-            if pod is not None:
-                await self._end(cluster, pod, grace)
             await self._until(lambda: not _runs(self._mirror.stateful_set(key), self._mirror.pod(key)))
 
     async def remove(self, key: str) -> None:
@@ -149,7 +149,7 @@ class KubernetesRuntime:
         return read_logs(self._cluster, path, partial(self._mirror.pod, key), partial(self._next, key), tail, follow)
 
     async def _next(self, key: str) -> bool:
-        """Wait until something else is seen of any pod; tell whether this one still is there."""
+        """Wait until any object changed; tell whether this pod still is there."""
         if key in self._mirror.seen:
             await self._beats.wait()
         return key in self._mirror.seen
@@ -210,7 +210,6 @@ class KubernetesRuntime:
                 await self._beats.wait()
 
     def _notice(self, _key: str) -> None:
-        self._beats.beat()
         if self._ready.is_set():
             self._changed.set()
 

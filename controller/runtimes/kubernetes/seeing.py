@@ -44,7 +44,7 @@ def see(
         return Observed(Stage.EXITED, generation, _ended(pod), message=_last_end(pod) or "it ended again and again")
     ready = _condition(pod, "Ready")
     upstreams = _upstreams(pod)
-    if ready.get("status") == "True" and upstreams:
+    if ready.get("status") == "True" and upstreams is not None:
         return Observed(Stage.READY, generation, seconds(ready.get("lastTransitionTime")), upstreams)
     return Observed(Stage.STARTING, generation, _made(pod), message=_trouble(pod, warnings))
 
@@ -181,16 +181,18 @@ def _told_at(event: JSON) -> float:
     return seconds(series or event.get("lastTimestamp") or event.get("eventTime"))
 
 
-def _upstreams(pod: JSON) -> dict[str, str]:
-    """Give the addresses of a pod's endpoints; none before it has one."""
+def _upstreams(pod: JSON) -> dict[str, str] | None:
+    """Give the addresses of a pod's endpoints; None before it has one."""
     facts = pod["metadata"].get("annotations", {})
     host = facts.get(HOST) or pod.get("status", {}).get("podIP", "")
     try:
-        ports = json.loads(facts.get(UPSTREAMS, "{}"))
+        ports = json.loads(facts.get(UPSTREAMS, ""))
     except ValueError:  # somebody changed it by hand
-        return {}
+        return None
+    if not host or not isinstance(ports, dict) or not all(type(port) is int for port in ports.values()):
+        return None
     shown = f"[{host}]" if ":" in host else host
-    return {name: f"{shown}:{port}" for name, port in ports.items()} if host and isinstance(ports, dict) else {}
+    return {name: f"{shown}:{port}" for name, port in ports.items()}
 
 
 def _containers(pod: JSON) -> list[JSON]:

@@ -9,11 +9,11 @@ the pods of StatefulSets and what is owned; `kubelet.py` runs them. `faults` are
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -177,10 +177,11 @@ class ApiServer:
         metadata = thing["metadata"]
         in_use = plural == "persistentvolumeclaims" and ("pods", name.partition("-")[2]) in self.objects
         if plural == "pods" or in_use:
-            seconds = thing["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else grace
-            shorter = seconds < metadata.get("deletionGracePeriodSeconds", 10**6)
-            if shorter:
-                metadata |= {"deletionTimestamp": now(), "deletionGracePeriodSeconds": seconds}
+            usual = thing["spec"].get("terminationGracePeriodSeconds", 30)
+            before = metadata.get("deletionGracePeriodSeconds")  # it can only become shorter
+            seconds = (usual if before is None else before) if grace is None else grace
+            if before is None or seconds < before:
+                metadata |= {"deletionTimestamp": now(seconds), "deletionGracePeriodSeconds": seconds}
                 self.put(plural, thing)
         else:
             self.drop(plural, name)
@@ -189,7 +190,7 @@ class ApiServer:
         self.history.append((plural, {"type": kind, "object": deepcopy(thing)}))
         self.changed.beat()
 
-    async def _connection(self, stream: trio.SocketStream) -> None:
+    async def _connection(self, stream: trio.abc.Stream) -> None:
         """Answer the requests of one connection."""
         wire = h11.Connection(h11.SERVER)
         try:
@@ -204,7 +205,7 @@ class ApiServer:
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass  # the client is gone
 
-    async def _answer(self, wire: h11.Connection, stream: trio.SocketStream, head: h11.Request, body: bytes) -> None:
+    async def _answer(self, wire: h11.Connection, stream: trio.abc.Stream, head: h11.Request, body: bytes) -> None:
         target, method = head.target.decode(), head.method.decode()
         self.requests.append(f"{method} {target}")
         fault = self._fault(method, target)
@@ -284,7 +285,7 @@ class ApiServer:
         self._remove(plural, name, options.get("gracePeriodSeconds"))
         return {"kind": "Status", "status": "Success"}
 
-    async def _events(self, plural: str, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def _events(self, plural: str, query: dict[str, str]) -> AsyncGenerator[bytes]:
         since = int(query["resourceVersion"])
         if since < self.forgotten:
             yield _line({"type": "ERROR", "object": Problem(410, f"too old resource version: {since}").document()})
@@ -304,7 +305,7 @@ class ApiServer:
                     yield _line(event)
             await self.changed.wait()
 
-    async def _log_lines(self, pod: str, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def _log_lines(self, pod: str, query: dict[str, str]) -> AsyncGenerator[bytes]:
         name = f"{pod}/{query['container']}"
         if ("pods", pod) not in self.objects:
             raise Problem(404, f'pods "{pod}" not found')
@@ -329,9 +330,9 @@ class ApiServer:
         return any("running" in each.get("state", {}) for each in thing["status"].get("containerStatuses", []))
 
 
-def now() -> str:
-    """Give the time as the API writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now(later: float = 0.0) -> str:
+    """Give the time, some seconds later, as the API writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _line(event: JSON) -> bytes:
@@ -362,7 +363,7 @@ def _selected(thing: JSON, query: dict[str, str]) -> bool:
     return True
 
 
-async def _request(wire: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request | None, bytes]:
+async def _request(wire: h11.Connection, stream: trio.abc.Stream) -> tuple[h11.Request | None, bytes]:
     head, body = None, b""
     while True:
         event = wire.next_event()
@@ -378,30 +379,31 @@ async def _request(wire: h11.Connection, stream: trio.SocketStream) -> tuple[h11
             return None, b""
 
 
-async def _send(wire: h11.Connection, stream: trio.SocketStream, status: int, body: bytes) -> None:
+async def _send(wire: h11.Connection, stream: trio.abc.Stream, status: int, body: bytes) -> None:
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     await _put(wire, stream, h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
 
 
 async def _stream(
-    wire: h11.Connection, stream: trio.SocketStream, pieces: AsyncIterator[bytes], ending: trio.Event
+    wire: h11.Connection, stream: trio.abc.Stream, pieces: AsyncGenerator[bytes], ending: trio.Event
 ) -> None:
     """Answer by pieces, as they come, until they end or nobody reads them any more."""
-    first = await anext(pieces)
-    await _put(wire, stream, h11.Response(status_code=200, headers=[("Transfer-Encoding", "chunked")]))
-    ended = False
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_until_gone, stream, nursery.cancel_scope)
-        nursery.start_soon(_until_told, ending, nursery.cancel_scope)
-        if first:
-            await _put(wire, stream, h11.Data(data=first))
-        async for piece in pieces:
-            if piece:
-                await _put(wire, stream, h11.Data(data=piece))
-        ended = True
-        nursery.cancel_scope.cancel()
-    if ended or ending.is_set():
-        await _put(wire, stream, h11.EndOfMessage())
+    async with aclosing(pieces):
+        first = await anext(pieces)
+        await _put(wire, stream, h11.Response(status_code=200, headers=[("Transfer-Encoding", "chunked")]))
+        ended = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, stream, nursery.cancel_scope)
+            nursery.start_soon(_until_told, ending, nursery.cancel_scope)
+            if first:
+                await _put(wire, stream, h11.Data(data=first))
+            async for piece in pieces:
+                if piece:
+                    await _put(wire, stream, h11.Data(data=piece))
+            ended = True
+            nursery.cancel_scope.cancel()
+        if ended or ending.is_set():
+            await _put(wire, stream, h11.EndOfMessage())
 
 
 async def _until_told(ending: trio.Event, scope: trio.CancelScope) -> None:
@@ -409,7 +411,7 @@ async def _until_told(ending: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+async def _until_gone(stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
     try:
         await stream.receive_some(1)
     except trio.BrokenResourceError:
@@ -417,7 +419,7 @@ async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> Non
     scope.cancel()
 
 
-async def _answer_fault(wire: h11.Connection, stream: trio.SocketStream, fault: Fault) -> None:
+async def _answer_fault(wire: h11.Connection, stream: trio.abc.Stream, fault: Fault) -> None:
     headers = list(fault.headers.items())
     if fault.cut or fault.hang:
         headers.append(("Transfer-Encoding", "chunked"))
@@ -437,7 +439,7 @@ def _body(body: bytes) -> Iterator[h11.Event]:
     yield h11.EndOfMessage()
 
 
-async def _put(wire: h11.Connection, stream: trio.SocketStream, *events: h11.Event) -> None:
+async def _put(wire: h11.Connection, stream: trio.abc.Stream, *events: h11.Event) -> None:
     for event in events:
         data = wire.send(event)
         if data:

@@ -117,13 +117,24 @@ class Kubelet:
 
     async def _end(self, process: trio.Process, name: str) -> None:
         """Ask it to end, and after the pod's grace end its group."""
-        with suppress(ProcessLookupError, KeyError):
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-            with trio.move_on_after(float(self._pod(name)["metadata"].get("deletionGracePeriodSeconds", 0))):
-                await process.wait()
+            begin = trio.current_time()
+            with trio.CancelScope() as grace:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep_deadline, name, begin, grace)
+                    await process.wait()
+                    nursery.cancel_scope.cancel()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+    async def _keep_deadline(self, name: str, begin: float, grace: trio.CancelScope) -> None:
+        """Have a grace end when the API says so, which may change its mind."""
+        while True:
+            metadata = self._api.objects.get(("pods", name), {}).get("metadata", {})
+            grace.deadline = begin + float(metadata.get("deletionGracePeriodSeconds", 0))
+            await self._api.changed.wait()
 
     async def _read(self, stdout: trio.abc.ReceiveStream, log: str) -> None:
         with suppress(trio.ClosedResourceError):

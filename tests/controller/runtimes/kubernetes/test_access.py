@@ -71,13 +71,13 @@ def test_files_that_are_refused(tmp_path: Path, text: str, reason: str) -> None:
 
 
 @pytest.mark.usefixtures("official")
-def test_a_kubeconfig_is_read_by_the_official_client(tmp_path: Path, ca: trustme.CA) -> None:
+async def test_a_kubeconfig_is_read_by_the_official_client(tmp_path: Path, ca: trustme.CA) -> None:
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     file = tmp_path / "config"
     file.write_text(KUBECONFIG.format(server="https://cluster.test:6443/", ca="ca.pem"))
     access = load_access(ClusterSettings(kubeconfig=str(file)))
     assert access.url == "https://cluster.test:6443"
-    assert access.headers() == {"authorization": "Bearer sesame"}
+    assert await access.headers() == {"authorization": "Bearer sesame"}
     assert not isinstance(access.verify, bool)
     assert access.verify.check_hostname
 

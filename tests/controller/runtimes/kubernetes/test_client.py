@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from controller.runtimes.kubernetes import client
-from controller.runtimes.kubernetes.access import Access
+from controller.runtimes.kubernetes.access import Access, CredentialsFailure
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure, Gone
 from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault
 
@@ -132,7 +132,11 @@ async def test_a_delete_of_another_with_the_same_name_deletes_nothing(api: ApiSe
 
 async def test_credentials_are_asked_for_again_when_they_do_not_hold(api: ApiServer) -> None:
     given = iter(["old", "new"])
-    access = Access(api.url, verify=False, headers=lambda: {"authorization": f"Bearer {next(given)}"})
+
+    async def headers() -> dict[str, str]:
+        return {"authorization": f"Bearer {next(given)}"}
+
+    access = Access(api.url, verify=False, headers=headers)
     api.faults.append(status(401, "expired"))
     async with Cluster(access) as cluster:
         assert await cluster.get(POD) is not None
@@ -140,8 +144,8 @@ async def test_credentials_are_asked_for_again_when_they_do_not_hold(api: ApiSer
 
 
 async def test_credentials_that_cannot_be_had_are_told(api: ApiServer) -> None:
-    def fails() -> dict[str, str]:
-        raise OSError("no such program: kubelogin")
+    async def fails() -> dict[str, str]:
+        raise CredentialsFailure("no such program: kubelogin")
 
     async with Cluster(Access(api.url, verify=False, headers=fails)) as cluster:
         with pytest.raises(ClusterFailure, match="cannot be had: no such program: kubelogin"):
