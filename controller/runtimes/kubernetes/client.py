@@ -24,6 +24,7 @@ JSON = dict[str, Any]
 CALL_LIMIT = 25.0  # seconds for a call with all its repetitions: an action of the reconciler has 60, for several
 ANSWER_LIMIT = 10.0  # seconds an answer may take
 MOST_ATTEMPTS = 6
+MOST_CONNECTIONS = 64  # watches, calls under way, and logs that are followed, of which there are fewer (runtime.py)
 FIRST_PAUSE = 0.1  # seconds before the second attempt, doubled each time
 LONGEST_PAUSE = 5.0
 LONGEST_ANSWER = 32 * 1024 * 1024  # bytes: 500 objects of a list; etcd takes 1.5 MiB for one
@@ -47,9 +48,10 @@ _KEEP_ALIVE = [
 class ClusterFailure(Exception):
     """The cluster did not do what it was asked; `status` is HTTP's, 0 if it did not answer."""
 
-    def __init__(self, text: str, status: int = 0) -> None:
+    def __init__(self, text: str, status: int = 0, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.status = status
+        self.retry_after = retry_after  # seconds until it wants to be asked again, if it said so
 
 
 class Gone(ClusterFailure):
@@ -74,11 +76,9 @@ class Cluster:
         self._headers: dict[str, str] = {}
         self._headers_until = -math.inf
         self._renewing = trio.Lock()
-        transport = httpx.AsyncHTTPTransport(
-            verify=access.verify, trust_env=False, socket_options=_KEEP_ALIVE, proxy=access.proxy or None,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-        )  # fmt: skip
-        self._http = httpx.AsyncClient(transport=transport, base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False)
+        self._http = httpx.AsyncClient(
+            transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         """Nothing is connected before it is used."""
@@ -203,6 +203,14 @@ class Cluster:
         return {"sni_hostname": self._access.server_name} if self._access.server_name else {}
 
 
+def transport_to(access: Access) -> httpx.AsyncHTTPTransport:
+    """Make what connects."""
+    return httpx.AsyncHTTPTransport(
+        verify=access.verify, trust_env=False, socket_options=_KEEP_ALIVE, proxy=access.proxy or None,
+        limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=16),
+    )  # fmt: skip
+
+
 @asynccontextmanager
 async def _body(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
     """Give a body as it comes, and end at once all that reads it.
@@ -249,7 +257,7 @@ def _failure(path: str, answer: Answer) -> ClusterFailure:
         text = f"the cluster is too busy or ill: {reason}; it is tried again"
     else:
         text = f"the cluster refused {path.rpartition('/')[2]}: {reason}"
-    return ClusterFailure(text, answer.status)
+    return ClusterFailure(text, answer.status, answer.retry_after)
 
 
 def _reason(answer: Answer) -> str:

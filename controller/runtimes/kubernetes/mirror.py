@@ -82,23 +82,26 @@ class Mirror:
         gone = self._things[kind].pop(name, None)
         if gone is None:
             return
-        if kind is Kind.WARNING:
-            about = gone.get("involvedObject", {}).get("name", "")
-            self._warnings.get(about, {}).pop(name, None)
-            if not self._warnings.get(about):
-                self._warnings.pop(about, None)
+        if kind is not Kind.WARNING:
+            self._look(self._keys.pop(name))
             return
-        self._look(self._keys.pop(name))
+        about = _about(gone)
+        del self._warnings[about][name]
+        if not self._warnings[about]:
+            del self._warnings[about]
+        self._look_about(about)
 
     def _warn(self, name: str, event: JSON) -> None:
         kept = self._things[Kind.WARNING]
-        if name not in kept and len(kept) >= MOST_WARNINGS:
-            self.drop(Kind.WARNING, next(iter(kept.values())))
-        about = event.get("involvedObject", {}).get("name", "")
+        if name in kept or len(kept) >= MOST_WARNINGS:
+            self.drop(Kind.WARNING, kept.get(name) or next(iter(kept.values())))
         kept[name] = event
-        self._warnings.setdefault(about, {})[name] = event
-        if about in self._keys:
-            self._look(self._keys[about])
+        self._warnings.setdefault(_about(event), {})[name] = event
+        self._look_about(_about(event))
+
+    def _look_about(self, name: str) -> None:
+        if name in self._keys:
+            self._look(self._keys[name])
 
     def _look(self, key: str) -> None:
         name = object_name(key)
@@ -117,6 +120,11 @@ class Mirror:
                 self._seen[key] = seen
             self.changed(key)
         self.moved()
+
+
+def _about(event: JSON) -> str:
+    """Give the name of what an event is about."""
+    return str(event.get("involvedObject", {}).get("name", ""))
 
 
 def _fits(kind: Kind, name: str, key: str) -> bool:

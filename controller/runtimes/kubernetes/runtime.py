@@ -120,7 +120,9 @@ class KubernetesRuntime:
         async with self._alone(key, "the pod could not be stopped") as cluster:
             found = await cluster.get(self._path("StatefulSet", name))
             pod = await cluster.get(self._path("Pod", pod_name(name)))
-            if pod is not None:  # first: whoever asks second may only shorten the grace, and a StatefulSet asks for 30 s
+            if (
+                pod is not None
+            ):  # first: whoever asks second may only shorten the grace, and a StatefulSet asks for 30 s
                 await self._end(cluster, pod, grace)
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}

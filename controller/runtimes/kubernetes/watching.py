@@ -29,9 +29,14 @@ LONGEST_EVENT = 4 * 1024 * 1024  # bytes of a line; etcd takes 1.5 MiB for an ob
 WATCH_LENGTH = 240  # seconds after which the server is to end a watch
 SILENCE = WATCH_LENGTH + 20.0  # seconds without a byte before we do
 FIRST_PAUSE = 0.05  # seconds, doubled with each attempt that brought nothing
-LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 15.0  # a watch that lasted longer was none in vain
+LONGEST_WAIT = 120.0  # seconds that a server may ask us to stay away (Retry-After)
 
 log = logging.getLogger(__name__)
+
+
+class Nonsense(ClusterFailure):
+    """What came is no event: what else was in it is unknown, so all is listed anew."""
 
 
 class Sink(Protocol):
@@ -66,6 +71,7 @@ class Watching:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
+            asked = 0.0
             try:
                 if not self._version:
                     await self._list()
@@ -74,8 +80,11 @@ class Watching:
                 log.info("watch of %s: begun anew: %s", self._path, gone)
                 self._version = ""
             except ClusterFailure as failure:
+                if isinstance(failure, Nonsense):
+                    self._version = ""
                 self._note(str(failure))
-            await trio.sleep(self._pause())
+                asked = min(failure.retry_after or 0.0, LONGEST_WAIT)
+            await trio.sleep(max(self._pause(), asked))
             self._attempts += 1
 
     async def _list(self) -> None:
@@ -109,11 +118,16 @@ class Watching:
             **self._params, "watch": "true", "resourceVersion": self._version,
             "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_LENGTH),
         }  # fmt: skip
-        async with self._cluster.stream(self._path, params, SILENCE) as chunks:
-            whole = lines(chunks)
-            async with aclosing(whole):
+        begin = trio.current_time()
+        try:
+            async with self._cluster.stream(self._path, params, SILENCE) as chunks, aclosing(lines(chunks)) as whole:
                 async for line in whole:
                     self._take(line)
+        finally:
+            if trio.current_time() - begin > LONGEST_PAUSE:
+                self._attempts = 0
+        if self._attempts == 0:  # the server ended it in its time
+            self._clear()
 
     def _take(self, line: bytes) -> None:
         """Tell one event. Raises ClusterFailure, Gone."""
@@ -121,13 +135,11 @@ class Watching:
             event = json.loads(line)
             kind, thing = event["type"], event["object"]
             if kind == "ERROR":
-                self._version = ""
                 raise _error(thing)
             version = thing["metadata"]["resourceVersion"]
             name = thing["metadata"].get("name", "")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._version = ""  # what else was in it is unknown
-            raise ClusterFailure(f"watch of {self._path}: an event that makes no sense; all is listed anew") from error
+            raise Nonsense("an event that makes no sense; all is listed anew") from error
         if kind == "DELETED" and name:
             self._sink.drop(thing)
         elif kind in ("ADDED", "MODIFIED") and name:
@@ -154,7 +166,7 @@ class Watching:
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Give whole lines; what a stream breaks off in the middle of is none. Raises ClusterFailure if one is too long."""
+    """Give whole lines; what a stream breaks off in the middle of is none. Raises Nonsense if one is too long."""
     rest = bytearray()
     async for chunk in chunks:
         begin = len(rest)
@@ -163,15 +175,24 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             line = bytes(rest[:end])
             del rest[: end + 1]
             begin = 0
+            _check_length(len(line))
             if line.strip():
                 yield line
-        if len(rest) > LONGEST_EVENT:
-            raise ClusterFailure(f"an event is longer than {LONGEST_EVENT} bytes")
+        _check_length(len(rest))
+
+
+def _check_length(length: int) -> None:
+    if length > LONGEST_EVENT:
+        raise Nonsense(f"an event is longer than {LONGEST_EVENT} bytes; all is listed anew")
 
 
 def _error(status: JSON) -> ClusterFailure:
+    """Read why the server ended a watch (a `Status`): 410 says that our version is too old."""
     text, code = str(status.get("message", "the watch failed"))[:500], status.get("code")
-    return Gone(text, 410) if code == 410 else ClusterFailure(text, code if isinstance(code, int) else 0)
+    if code == 410:
+        return Gone(text, 410)
+    asked = (status.get("details") or {}).get("retryAfterSeconds")
+    return Nonsense(f"{text}; all is listed anew", retry_after=asked if type(asked) is int else None)
 
 
 def _slim(thing: JSON) -> JSON:

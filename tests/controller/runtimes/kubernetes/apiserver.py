@@ -64,6 +64,8 @@ class ApiServer:
         self.faults: list[Fault] = []
         self.requests: list[str] = []  # "METHOD path?query"
         self.logs: dict[str, bytearray] = {}  # by "pod/container"
+        self.token = ""  # who shows another is told 401; empty: nobody is asked for one
+        self.pace = 0.0  # seconds between two bytes of an answer that goes on
         self.changed = Pulse()
         self._ending = trio.Event()
         self.url = ""
@@ -73,7 +75,7 @@ class ApiServer:
         """Answer on a port of loopback."""
         async with trio.open_nursery() as nursery:
             listeners = await nursery.start(
-                lambda task_status: trio.serve_tcp(self._connection, 0, host="127.0.0.1", task_status=task_status)
+                lambda task_status: trio.serve_tcp(self.converse, 0, host="127.0.0.1", task_status=task_status)
             )
             self.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
             yield self
@@ -190,18 +192,19 @@ class ApiServer:
         self.history.append((plural, {"type": kind, "object": deepcopy(thing)}))
         self.changed.beat()
 
-    async def _connection(self, stream: trio.abc.Stream) -> None:
+    async def converse(self, stream: trio.abc.Stream) -> None:
         """Answer the requests of one connection."""
         wire = h11.Connection(h11.SERVER)
         try:
-            while True:
-                head, body = await _request(wire, stream)
-                if head is None:
-                    return
-                await self._answer(wire, stream, head, body)
-                if wire.our_state is not h11.DONE:
-                    return
-                wire.start_next_cycle()
+            async with stream:
+                while True:
+                    head, body = await _request(wire, stream)
+                    if head is None:
+                        return
+                    await self._answer(wire, stream, head, body)
+                    if wire.our_state is not h11.DONE:
+                        return
+                    wire.start_next_cycle()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass  # the client is gone
 
@@ -212,15 +215,21 @@ class ApiServer:
         if fault is not None:
             await _answer_fault(wire, stream, fault)
             return
+        if self.token and dict(head.headers).get(b"authorization") != f"Bearer {self.token}".encode():
+            await _send(wire, stream, 401, json.dumps(Problem(401, "Unauthorized").document()).encode())
+            return
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         parts = url.path.split("/namespaces/", 1)[1].split("/")[1:]
         kind = dict(head.headers).get(b"content-type", b"").decode()
         try:
             if parts[-1] == "log":
-                await _stream(wire, stream, self._log_lines(parts[1], query), self._ending)
+                await _stream(wire, stream, self._log_lines(parts[1], query), self._ending, self.pace)
             elif method == "GET" and len(parts) == 1 and query.get("watch") == "true":
-                await _stream(wire, stream, self._events(parts[0], query), self._ending)
+                with trio.move_on_after(float(query["timeoutSeconds"])) as life:
+                    await _stream(wire, stream, self._events(parts[0], query), self._ending, self.pace)
+                if life.cancelled_caught:
+                    await _put(wire, stream, h11.EndOfMessage())
             else:
                 status, document = self._do(method, parts, query, json.loads(body) if body else {}, kind)
                 await _send(wire, stream, status, json.dumps(document).encode())
@@ -385,7 +394,7 @@ async def _send(wire: h11.Connection, stream: trio.abc.Stream, status: int, body
 
 
 async def _stream(
-    wire: h11.Connection, stream: trio.abc.Stream, pieces: AsyncGenerator[bytes], ending: trio.Event
+    wire: h11.Connection, stream: trio.abc.Stream, pieces: AsyncGenerator[bytes], ending: trio.Event, pace: float
 ) -> None:
     """Answer by pieces, as they come, until they end or nobody reads them any more."""
     async with aclosing(pieces):
@@ -398,12 +407,20 @@ async def _stream(
             if first:
                 await _put(wire, stream, h11.Data(data=first))
             async for piece in pieces:
-                if piece:
+                if pace:
+                    await _drip(wire, stream, piece, pace)
+                elif piece:
                     await _put(wire, stream, h11.Data(data=piece))
             ended = True
             nursery.cancel_scope.cancel()
         if ended or ending.is_set():
             await _put(wire, stream, h11.EndOfMessage())
+
+
+async def _drip(wire: h11.Connection, stream: trio.abc.Stream, data: bytes, pace: float) -> None:
+    for at in range(len(data)):
+        await _put(wire, stream, h11.Data(data=data[at : at + 1]))
+        await trio.sleep(pace)
 
 
 async def _until_told(ending: trio.Event, scope: trio.CancelScope) -> None:
