@@ -122,7 +122,8 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for theirs in ("alembic", "httpx"):  # the second tells of every request
+        logging.getLogger(theirs).setLevel(logging.WARNING)
 
 
 def _domain(text: str) -> str:

@@ -67,13 +67,13 @@ def _told(settings: ClusterSettings, reason: str) -> str:
     return f"kubernetes: there is no service account here: {reason}; give --kubeconfig, or run in the cluster"
 
 
-def _access(found: Any) -> Access:
+def _access(found: Any) -> Access:  # noqa: ANN401  # the official Configuration, of which we know four fields
     alone = trio.CapacityLimiter(1)
 
     async def headers() -> dict[str, str]:
         try:
             shown = await trio.to_thread.run_sync(found.auth_settings, abandon_on_cancel=True, limiter=alone)
-        except Exception as error:  # noqa: BLE001  # programs and files of the kubeconfig, which may fail in any way
+        except Exception as error:  # programs and files of the kubeconfig, which may fail in any way
             raise CredentialsFailure(str(error)[:LONGEST_REASON]) from error
         return {each["key"]: each["value"] for each in shown.values() if each["in"] == "header" and each["value"]}
 
@@ -86,7 +86,7 @@ def _access(found: Any) -> Access:
     )
 
 
-def _verification(found: Any) -> ssl.SSLContext | bool:
+def _verification(found: Any) -> ssl.SSLContext | bool:  # noqa: ANN401
     """Give the TLS settings. Raises SettingsProblem where a file cannot be used."""
     if not str(found.host).startswith("https"):
         return False

@@ -91,7 +91,7 @@ def _prepare(order: Order) -> JSON:
 
 
 def _container(order: Order, name: str, env: list[JSON]) -> JSON:
-    mounts = [
+    mounts: list[JSON] = [
         {"name": VOLUME, "mountPath": order.chosen("data", DATA)},
         {"name": "run", "mountPath": RUN},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # an empty directory of the pod's own

@@ -54,7 +54,7 @@ async def read_logs(
 
 
 def _latest_start(pod: Mapping[str, Any] | None) -> tuple[str, str, int] | None:
-    """Tell which start of which container wrote last: the pod's uid, the container's name, how often it was restarted."""
+    """Tell which start of which container wrote last: the pod's uid, the container's name, its number of restarts."""
     if pod is None:
         return None
     status = pod.get("status", {})

@@ -143,7 +143,7 @@ class KubernetesRuntime:
                 await self._until(lambda: _is_leaving(self._mirror.stateful_set(key)))
 
     def logs(self, key: str, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        """Give the last `tail` lines of a pod's last start, then, if told to follow, what it writes until it is removed.
+        """Give the last `tail` lines of a pod's last start, then, if told so, what it writes until it is removed.
 
         What a stopped pod wrote is gone: Kubernetes keeps no log of a pod that is no more.
         """

@@ -56,8 +56,12 @@ async def test_a_pod_is_told_what_it_needs_and_nothing_of_ours(living: Living, m
     await living.run_to_end("p1", "env", env_COLOUR="$(PORT) $$ red", env_POD_DATA="/elsewhere", env_LANG="de_DE.UTF-8")
     env = dict(line.split("=", 1) for line in (await living.log("p1")).splitlines())
     assert {name: env[name] for name in ("COLOUR", "LANG", "POD_NAME", "POD_DATABASE", "PARAM_DIRECTORY")} == {
-        "COLOUR": "$(PORT) $$ red", "LANG": "de_DE.UTF-8", "POD_NAME": "my-p1", "POD_DATABASE": "", "PARAM_DIRECTORY": "",
-    }  # fmt: skip
+        "COLOUR": "$(PORT) $$ red",
+        "LANG": "de_DE.UTF-8",
+        "POD_NAME": "my-p1",
+        "POD_DATABASE": "",
+        "PARAM_DIRECTORY": "",
+    }
     assert {"HOME", "POD_DATA", "POD_RUN", "POD_TEMPLATE", "POD_LISTEN", "PATH"} <= env.keys()
     assert env["POD_DATA"] == env["HOME"] == env["PWD"] != "/elsewhere"
     assert not {"PODGATE_TOKEN", "SECRET_OWNER"} & env.keys()

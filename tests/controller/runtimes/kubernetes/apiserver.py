@@ -1,16 +1,17 @@
 """A DOUBLE of a Kubernetes API server, on a loopback socket, for where no cluster can run.
 
-What it does as the real one: lists in pages, watches from a version on, bookmarks, 410 for versions it forgot, server-side
-apply that makes what is not there, merge patches, deletes with preconditions, graces and foreground propagation, logs.
-What it does not: own fields by manager (an apply replaces `spec` and `data`, and adds to labels and annotations), judge
-what it is given beyond what a StatefulSet may not change, authenticate, or speak TLS. Its controllers make and delete
-the pods of StatefulSets and what is owned; `kubelet.py` runs them. `faults` are answered in place of the true ones.
+What it does as the real one: lists in pages, watches from a version on, bookmarks, 410 for versions it forgot,
+server-side apply that makes what is not there, merge patches, deletes with preconditions, graces and foreground
+propagation, logs. What it does not: own fields by manager (an apply replaces `spec` and `data`, and adds to labels and
+annotations), judge what it is given beyond what a StatefulSet may not change, tell apart who asks, or speak TLS. Its
+controllers make and delete the pods of StatefulSets and what is owned; `kubelet.py` runs them. `faults` are answered in
+place of the true ones.
 """
 
 import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -74,9 +75,8 @@ class ApiServer:
     async def serving(self) -> AsyncIterator["ApiServer"]:
         """Answer on a port of loopback."""
         async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                lambda task_status: trio.serve_tcp(self.converse, 0, host="127.0.0.1", task_status=task_status)
-            )
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            nursery.start_soon(trio.serve_listeners, self.converse, listeners)
             self.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
             yield self
             nursery.cancel_scope.cancel()
@@ -377,7 +377,7 @@ async def _request(wire: h11.Connection, stream: trio.abc.Stream) -> tuple[h11.R
     while True:
         event = wire.next_event()
         if event is h11.NEED_DATA:
-            wire.receive_data(await stream.receive_some(65536))
+            wire.receive_data(bytes(await stream.receive_some(65536)))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
@@ -429,10 +429,8 @@ async def _until_told(ending: trio.Event, scope: trio.CancelScope) -> None:
 
 
 async def _until_gone(stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
-    try:
+    with suppress(trio.BrokenResourceError):
         await stream.receive_some(1)
-    except trio.BrokenResourceError:
-        pass
     scope.cancel()
 
 

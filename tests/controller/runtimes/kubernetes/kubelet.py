@@ -48,7 +48,8 @@ class Kubelet:
     async def _run_pod(self, name: str, pod: JSON) -> None:
         """Follow a pod from its scheduling to its end, and take it out of the API then."""
         self._make_places(name, pod)
-        self._show(name, phase="Pending", conditions=[{"type": "PodScheduled", "status": "True"}], podIP=ADDRESS)
+        scheduled = [{"type": "PodScheduled", "status": "True"}]
+        self._show(name, {"phase": "Pending", "conditions": scheduled, "podIP": ADDRESS})
         with trio.CancelScope() as life:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._await_end, name, life)
@@ -78,7 +79,7 @@ class Kubelet:
         begin = len(self._api.logs[log])
         status: JSON = {"name": container["name"], "image": container["image"], "restartCount": restarts}
         last = self._last(name, kind)
-        self._show(name, phase="Running", **{kind: [{**status, "state": {"running": {}}, "ready": False, **last}]})
+        self._show(name, {"phase": "Running", kind: [{**status, "state": {"running": {}}, "ready": False, **last}]})
         code = await self._run_process(name, container, log, kind)
         message = bytes(self._api.logs[log][begin:])[-LONGEST_MESSAGE:].decode(errors="replace") if code else ""
         end = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "message": message,
@@ -88,7 +89,7 @@ class Kubelet:
         shown = {"state": waiting, "lastState": end} if restarts else {"state": end}
         if kind == "initContainerStatuses" and not done:
             shown = {"state": waiting, "lastState": end}
-        self._show(name, Ready="False", **{kind: [{**status, **shown, "ready": done}]})
+        self._show(name, {kind: [{**status, **shown, "ready": done}]}, ready="False")
         return code
 
     async def _run_process(self, name: str, container: JSON, log: str, kind: str) -> int:
@@ -150,7 +151,7 @@ class Kubelet:
                 break
             except OSError:
                 await trio.sleep(0.01)
-        self._show(name, Ready="True")
+        self._show(name, {}, ready="True")
 
     def _env(self, name: str, container: JSON) -> dict[str, str]:
         env: dict[str, str] = {}
@@ -182,17 +183,17 @@ class Kubelet:
 
     def _last(self, name: str, kind: str) -> JSON:
         """Give how the container ended before, as its next status tells it."""
-        before = next(iter(self._pod(name)["status"].get(kind, [])), {})
+        before: JSON = next(iter(self._pod(name)["status"].get(kind, [])), {})
         return {"lastState": before["state"]} if "terminated" in before.get("state", {}) else {}
 
-    def _show(self, name: str, Ready: str = "", **status: Any) -> None:  # noqa: N803  # as the condition is called
+    def _show(self, name: str, status: JSON, ready: str = "") -> None:
         pod = self._api.objects.get(("pods", name))
         if pod is None:
             return
         pod["status"] |= status
-        if Ready:
+        if ready:
             kept = [each for each in pod["status"].get("conditions", []) if each["type"] != "Ready"]
-            pod["status"]["conditions"] = [*kept, {"type": "Ready", "status": Ready, "lastTransitionTime": now()}]
+            pod["status"]["conditions"] = [*kept, {"type": "Ready", "status": ready, "lastTransitionTime": now()}]
         self._api.put("pods", pod)
 
 

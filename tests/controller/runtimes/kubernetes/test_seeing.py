@@ -15,9 +15,9 @@ T0 = 1793527200.0  # MADE in seconds
 IMAGE = "docker.io/library/postgres:18"
 
 
-def stateful_set(replicas: int = 1, generation: int = 3, **annotations: str) -> JSON:
-    facts = {GENERATION: str(generation), **annotations}
-    metadata = {"name": "pg-p1", "uid": "u1", "creationTimestamp": MADE, "annotations": facts}
+def stateful_set(replicas: int = 1, generation: int = 3, facts: JSON | None = None) -> JSON:
+    annotations = {GENERATION: str(generation), **(facts or {})}
+    metadata = {"name": "pg-p1", "uid": "u1", "creationTimestamp": MADE, "annotations": annotations}
     return {"metadata": metadata, "spec": {"replicas": replicas}}
 
 
@@ -64,8 +64,13 @@ ADDRESSES = {"": "10.1.2.3:5432", "/http": "10.1.2.3:8080"}
         (None, pod(), CLAIM, Observed(Stage.STOPPING, 3, T0, message="its StatefulSet is gone")),
         (stateful_set(0, 0), None, None, Observed(Stage.EXITED, 0, T0, message="it was never started")),
         (stateful_set(1), None, None, Observed(Stage.STARTING, 3, T0)),
-        (stateful_set(0, **{STOPPED: "12.5"}), None, CLAIM, Observed(Stage.EXITED, 3, 12.5, message="stopped")),
-        (stateful_set(0, **{STOPPED: "soon"}), None, CLAIM, Observed(Stage.EXITED, 3, T0, message="stopped")),
+        (
+            stateful_set(0, facts={STOPPED: "12.5"}),
+            None,
+            CLAIM,
+            Observed(Stage.EXITED, 3, 12.5, message="stopped"),
+        ),
+        (stateful_set(0, facts={STOPPED: "soon"}), None, CLAIM, Observed(Stage.EXITED, 3, T0, message="stopped")),
         (going(stateful_set(0)), None, CLAIM, Observed(Stage.EXITED, 3, T0, message="it is being removed")),
         (going(stateful_set()), pod(conditions=ready()), CLAIM, Observed(Stage.STOPPING, 3, T0)),
         (stateful_set(0), pod(conditions=ready()), CLAIM, Observed(Stage.STOPPING, 3, T0)),
@@ -103,8 +108,8 @@ SCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable
     [
         ({"phase": "Pending"}, ""),
         (
-            {"phase": "Pending", "conditions": [{**SCHEDULED, "message": "0/3 nodes are available: 3 Insufficient cpu."}]},
-            "no machine can take it: 0/3 nodes are available: 3 Insufficient cpu.",
+            {"phase": "Pending", "conditions": [{**SCHEDULED, "message": "0/3 nodes are available: 3 too full."}]},
+            "no machine can take it: 0/3 nodes are available: 3 too full.",
         ),
         ({"containerStatuses": container(state=waiting("ContainerCreating"))}, ""),
         ({"containerStatuses": container(state=waiting("PodInitializing"))}, ""),
@@ -126,8 +131,10 @@ SCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable
                     state=waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")
                 )
             },
-            "its image wants to run as root, which is not allowed; give it another user: "
-            "container has runAsNonRoot and image will run as root",
+            (
+                "its image wants to run as root, which is not allowed; give it another user: "
+                "container has runAsNonRoot and image will run as root"
+            ),
         ),
         (
             {"containerStatuses": container(state={"running": {}}, lastState=ended(3, message="first\nno hat\n"))},

@@ -37,7 +37,7 @@ class InMemory(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -59,18 +59,18 @@ class _Stream(httpcore.AsyncNetworkStream):
         self.open = True
         self._stream = stream
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         try:
-            with trio.fail_after(trio_seconds(timeout)):
+            with trio.fail_after(_seconds(timeout)):
                 return bytes(await self._stream.receive_some(max_bytes))
         except trio.TooSlowError:
             raise httpcore.ReadTimeout from None
         except trio.BrokenResourceError as error:
             raise httpcore.ReadError from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         try:
-            with trio.fail_after(trio_seconds(timeout)):
+            with trio.fail_after(_seconds(timeout)):
                 await self._stream.send_all(buffer)
         except trio.TooSlowError:
             raise httpcore.WriteTimeout from None
@@ -85,7 +85,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         return None  # of a socket, which it is not
 
 
-def trio_seconds(timeout: float | None) -> float:
+def _seconds(timeout: float | None) -> float:
     return float("inf") if timeout is None else timeout
 
 
