@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from controller.runtimes import Launch, RuntimeFailure
 from controller.templates import Template
 
+LONGEST_VARIABLE = 200  # characters of a name; a key of a Kubernetes Secret has 253
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -14,6 +15,10 @@ def check_variables(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name) or "\0" in value:
             raise RuntimeFailure(f"env: {name!r} cannot be set: expected letters, digits and '_', and no NUL after it")
+        if len(name) > LONGEST_VARIABLE:
+            raise RuntimeFailure(
+                f"env: {name[:20]!r}… cannot be set: its name has more than {LONGEST_VARIABLE} characters"
+            )
 
 
 def told(pod: Launch, template: Template, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -103,7 +103,7 @@ class InCluster:
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what software is found by, in the image
     ready: str = ""  # a command that succeeds when it answers; else it is asked by [[ready]], or connected to
     read_only: bool = True  # it writes to its directories and /tmp alone
-    trusts_gateway: bool = False  # whoever reaches its port is believed to be a gateway
+    trusts_gateway: bool = False  # whoever reaches its port is believed to be a gateway, or asked for nothing
     parameters: tuple[Parameter, ...] = ()  # it has them on Kubernetes alone
 
 

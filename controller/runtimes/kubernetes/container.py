@@ -8,11 +8,10 @@ system that cannot be written to except for those directories and /tmp, and no t
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from controller.runtimes.environment import told
-from controller.runtimes.kubernetes.order import Order
+from controller.runtimes.kubernetes.order import Order, amount
 
 JSON = dict[str, Any]
 
@@ -24,9 +23,6 @@ USUAL_GRACE = 30  # seconds to end where nobody gave another, as when its node i
 START_CHECKS = 3600  # of one second each: a database may recover for long, and to end it would make it begin anew
 RUN_SIZE = "512Mi"
 SHARED_MEMORY = "256Mi"  # of the pod's ram; Kubernetes gives 64 MiB otherwise, too little for parallel queries
-
-_FACTORS: Mapping[str, int | Decimal] = {"": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
 
 
 def pod_spec(order: Order) -> JSON:
@@ -83,8 +79,10 @@ def _main(order: Order) -> JSON:
 
 def _prepare(order: Order) -> JSON:
     secrets = [_secret(order, f"SECRET_{name.upper()}", f"secret.{name}") for name in order.pod.secrets]
+    taken = {secret["name"] for secret in secrets}
+    variables = [each for each in _variables(order) if each["name"] not in taken]
     return {
-        **_container(order, PREPARE, [*_variables(order), *secrets]),
+        **_container(order, PREPARE, [*variables, *secrets]),
         "command": ["/bin/sh", f"{TEMPLATE}/{order.template.prepare}"],
         "workingDir": DATA,
     }
@@ -170,12 +168,6 @@ def _resources(order: Order) -> JSON:
 
 def _least(*quantities: str) -> str:
     return min(quantities, key=amount)
-
-
-def amount(quantity: str) -> Decimal:
-    """Tell what a quantity such as `500m` or `2Gi` amounts to."""
-    digits = quantity.rstrip("mkMGTi")
-    return Decimal(digits) * _FACTORS[quantity[len(digits) :]]
 
 
 def _pod_security(order: Order) -> JSON:

@@ -51,23 +51,48 @@ def parse_image(text: str) -> Image:
     return Image(name, tag if tag or digest else "latest", digest)
 
 
-def permit(image: Image, patterns: Iterable[str], require_digest: bool) -> None:
-    """Refuse an image that no pattern allows, or that names no content. Raises ImageRefused.
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Images that are allowed. In each of its parts `*` stands for anything, and never reaches into another part."""
 
-    In a pattern `*` stands for anything; one that has no tag and no digest allows all of them.
-    """
-    if not any(_matches(image, pattern) for pattern in patterns):
+    registry: str
+    path: str
+    tag: str = ""  # empty: any
+    digest: str = ""  # empty: any
+
+    def allows(self, image: Image) -> bool:
+        """Tell whether an image is one of these. The tag beside a digest says nothing about what runs."""
+        registry, _slash, path = image.name.partition("/")
+        if not fnmatchcase(registry, self.registry) or not fnmatchcase(path, self.path):
+            return False
+        if self.digest:
+            return fnmatchcase(image.digest, self.digest)
+        return not self.tag or (not image.digest and fnmatchcase(image.tag, self.tag))
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Read a pattern: registry/path in full, with :tag or @digest if it is to be that. Raises ImageRefused."""
+    name, at, digest = text.partition("@")
+    registry, slash, rest = name.partition("/")
+    head, last_slash, last = rest.rpartition("/")
+    last, colon, tag = last.partition(":")
+    path = f"{head}{last_slash}{last}"
+    full = "*" in registry or "." in registry or ":" in registry or registry == "localhost"
+    if not full or not slash or not path or (colon and not tag) or (at and not digest) or not text.isascii():
+        raise ImageRefused(f"expected registry/path in full, such as docker.io/library/nginx, got {text[:80]!r}")
+    return Pattern(registry, path, tag, digest)
+
+
+def permit(image: Image, patterns: Iterable[str]) -> None:
+    """Refuse an image that no pattern allows. Raises ImageRefused."""
+    if not any(parse_pattern(pattern).allows(image) for pattern in patterns):
         raise ImageRefused(
             f"image: {image} is not among the images allowed here; ask whoever runs Podgate to add it to `allow` in "
             "kubernetes.toml"
         )
-    if require_digest and not image.digest:
+
+
+def check_content(image: Image) -> None:
+    """Refuse an image that can become another. Raises ImageRefused."""
+    if not image.digest:
         raise ImageRefused(f"image: {image} can change under its tag; name its content: {image.name}@sha256:…")
-
-
-def _matches(image: Image, pattern: str) -> bool:
-    if "@" not in pattern and ":" not in pattern.rpartition("/")[2]:
-        return fnmatchcase(image.name, pattern)
-    if image.digest:  # the tag beside it says nothing about what runs
-        return fnmatchcase(f"{image.name}@{image.digest}", pattern)
-    return fnmatchcase(str(image), pattern)

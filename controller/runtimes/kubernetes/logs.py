@@ -1,6 +1,7 @@
 """What a pod wrote, as the API gives it: of its container, or of its preparation while that is all there was."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import trio
@@ -15,7 +16,7 @@ _NOT_YET = 400  # "container is waiting to start"
 
 
 async def read_logs(
-    cluster: Callable[[], Awaitable[Cluster]],
+    reading: Callable[[], AbstractAsyncContextManager[Cluster]],
     path: str,
     look: Callable[[], Mapping[str, Any] | None],
     another: Callable[[], Awaitable[bool]],
@@ -27,30 +28,30 @@ async def read_logs(
     `look` gives that pod as it is seen, None while there is none; `another` waits until that may have changed, and
     tells whether it is worth waiting for. Raises RuntimeFailure.
     """
-    api = await cluster()
     given: tuple[str, str, int] | None = None  # the container's start that was given
     lines = min(tail, MOST_LINES)
-    while True:
-        start = _latest_start(look())
-        if start is None or start == given:
-            if not follow or not await another():
-                return
-            continue
-        given = start
-        params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
-        try:
-            async with api.stream(f"{path}/log", params, silence=None) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-            lines = MOST_LINES  # of a later start, all
-        except ClusterFailure as failure:
-            if failure.status not in (_NOT_YET, 404):
-                raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
-            if not follow:
-                return
-            given = None
-            with trio.move_on_after(AGAIN):
-                await another()
+    async with reading() as api:
+        while True:
+            start = _latest_start(look())
+            if start is None or start == given:
+                if not follow or not await another():
+                    return
+                continue
+            given = start
+            params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
+            try:
+                async with api.stream(f"{path}/log", params, silence=None) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                lines = MOST_LINES  # of a later start, all
+            except ClusterFailure as failure:
+                if failure.status not in (_NOT_YET, 404):
+                    raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
+                if not follow:
+                    return
+                given = None
+                with trio.move_on_after(AGAIN):
+                    await another()
 
 
 def _latest_start(pod: Mapping[str, Any] | None) -> tuple[str, str, int] | None:

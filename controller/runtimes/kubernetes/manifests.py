@@ -33,7 +33,9 @@ STOPPED = f"{PREFIX}/stopped"  # when it was told to stop, seconds since 1970
 PART_OF, COMPONENT = "app.kubernetes.io/part-of", "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
-METADATA_SERVICE = "169.254.169.254/32"  # where clouds tell any machine, and so any pod, its credentials
+# Where clouds tell any machine, and so any pod, its credentials: most; AWS for containers; Azure; Alibaba; AWS by IPv6.
+METADATA_SERVICES = ("169.254.169.254/32", "169.254.170.0/24", "168.63.129.16/32", "100.100.100.200/32")
+METADATA_SERVICES_6 = ("fd00:ec2::254/128",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ def claim_name(name: str) -> str:
 def selector(settings: ClusterSettings) -> str:
     """Give the label selector of all that is ours."""
     return f"{MANAGED_BY}=podgate,{INSTANCE}={settings.instance}"
+
+
+def is_ours(thing: Mapping[str, Any], settings: ClusterSettings) -> bool:
+    """Tell whether an object is one of this controller's."""
+    labels = thing["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY) == "podgate" and labels.get(INSTANCE) == settings.instance
 
 
 def owner_of(stateful_set: Mapping[str, Any]) -> JSON:
@@ -167,8 +175,8 @@ def _policy(order: Order) -> JSON:
             "ingress": [{"from": [peer], "ports": ports}],
             "egress": [
                 {"to": [dns], "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
-                {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_SERVICE]}},
-                        {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}}]},
+                {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(METADATA_SERVICES)}},
+                        {"ipBlock": {"cidr": "::/0", "except": list(METADATA_SERVICES_6)}}]},
             ],
         },
     )  # fmt: skip

@@ -38,7 +38,6 @@ class Mirror:
     def __post_init__(self) -> None:
         """Begin with nothing."""
         self._things: dict[Kind, dict[str, JSON]] = {kind: {} for kind in Kind}
-        self._keys: dict[str, str] = {}  # by the name of an object: the pod's key
         self._warnings: dict[str, dict[str, JSON]] = {}  # by the name of what they are about: by their own name
         self._seen: dict[str, Observed] = {}
 
@@ -69,11 +68,11 @@ class Mirror:
         if kind is Kind.WARNING:
             self._warn(name, thing)
             return
-        key = thing["metadata"].get("labels", {}).get(KEY, "")
-        if not _fits(kind, name, key):
-            return  # it has our labels and is none of ours
+        key = _key(thing)
+        if not _fits(kind, name, key):  # it has our labels and is none of ours
+            self.drop(kind, thing)
+            return
         self._things[kind][name] = thing
-        self._keys[name] = key
         self._look(key)
 
     def drop(self, kind: Kind, thing: JSON) -> None:
@@ -83,7 +82,7 @@ class Mirror:
         if gone is None:
             return
         if kind is not Kind.WARNING:
-            self._look(self._keys.pop(name))
+            self._look(_key(gone))
             return
         about = _about(gone)
         del self._warnings[about][name]
@@ -100,8 +99,9 @@ class Mirror:
         self._look_about(_about(event))
 
     def _look_about(self, name: str) -> None:
-        if name in self._keys:
-            self._look(self._keys[name])
+        for kind, things in self._things.items():
+            if kind is not Kind.WARNING and name in things:
+                self._look(_key(things[name]))
 
     def _look(self, key: str) -> None:
         name = object_name(key)
@@ -120,6 +120,11 @@ class Mirror:
                 self._seen[key] = seen
             self.changed(key)
         self.moved()
+
+
+def _key(thing: JSON) -> str:
+    """Give the key of the pod an object belongs to, as it says."""
+    return str(thing["metadata"].get("labels", {}).get(KEY, ""))
 
 
 def _about(event: JSON) -> str:

@@ -7,10 +7,12 @@ machine it may have, and of which machines.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from posixpath import normpath
 
 from controller.runtimes import Launch, RuntimeFailure
 from controller.runtimes.environment import check_variables
-from controller.runtimes.kubernetes.images import Image, ImageRefused, parse_image, permit
+from controller.runtimes.kubernetes.images import Image, ImageRefused, check_content, parse_image, permit
 from controller.runtimes.kubernetes.settings import ClusterSettings, Queue
 from controller.templates import InCluster, InvalidParameter, Parameter, Template
 
@@ -30,6 +32,12 @@ PARAMETERS = (
         "queue", "which of the operator's queues it runs in", pattern="[a-z0-9-]{1,63}", expected="a queue's name"
     ),
 )
+_FACTORS: Mapping[str, int | Decimal] = {"": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
+
+LARGEST_USER = 2**31 - 1  # of the API
+# A volume there would stand in the way of what Kubernetes and we put there, or of the image's own start.
+_NOT_FOR_DATA = ("/podgate/run", "/podgate/template", "/tmp", "/dev", "/proc", "/sys", "/etc")  # noqa: S108
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NO_QUEUE = Queue()
 
@@ -92,6 +100,8 @@ def judge(pod: Launch, templates: Mapping[str, Template], settings: ClusterSetti
         image = _image(template, part, parameters, settings)
     except (InvalidParameter, ImageRefused) as error:
         raise RuntimeFailure(f"{pod.name} could not be started: {error}") from error
+    _check_amounts(parameters, settings)
+    _check_place(parameters.get("data", ""))
     user = _user(parameters, part, settings)
     order = Order(pod, template, part, settings, parameters, image, _queue(parameters, settings), user)
     object_name(pod.key)
@@ -109,7 +119,7 @@ def _check_trust(template: Template, part: InCluster, settings: ClusterSettings)
     """Refuse a pod that believes whoever reaches it where more than gateways could."""
     if part.trusts_gateway and not settings.policies_enforced:
         raise RuntimeFailure(
-            f"a {template.name} pod believes whoever reaches its port, and only a NetworkPolicy keeps others of the "
+            f"a {template.name} pod serves whoever reaches its port, and only a NetworkPolicy keeps others of the "
             "cluster away; whoever runs Podgate must see that the cluster's network heeds them, and then write "
             "policies_enforced = true into kubernetes.toml"
         )
@@ -119,14 +129,48 @@ def _image(template: Template, part: InCluster, parameters: Mapping[str, str], s
     """Choose the image: the operator's, the template's, or, where that names none, the owner's if it is allowed."""
     given = settings.images.get(template.name) or part.image
     image = parse_image(given or parameters.get("image", ""))
-    permit(image, (given,) if given else settings.allow, settings.require_digest)
+    if not given:
+        permit(image, settings.allow)
+    if settings.require_digest:
+        check_content(image)
     return image
+
+
+def amount(quantity: str) -> Decimal:
+    """Tell what a quantity such as `500m` or `2Gi` amounts to."""
+    digits = quantity.rstrip("mkMGTi")
+    return Decimal(digits) * _FACTORS[quantity[len(digits) :]]
+
+
+def _check_amounts(parameters: Mapping[str, str], settings: ClusterSettings) -> None:
+    """Refuse more than the operator lets owners have, and nothing: Kubernetes takes a limit of 0 for none."""
+    bounds = {"cpus": settings.most_cpus, "ram": settings.most_ram, "disk": settings.most_disk,
+              "gpus": str(settings.most_gpus)}  # fmt: skip
+    for name, most in bounds.items():
+        given = parameters.get(name)
+        if given and not 0 < amount(given) <= amount(most):
+            raise RuntimeFailure(
+                f"{name}: expected more than 0 and at most {most}, got {given}; ask whoever runs Podgate"
+            )
+
+
+def _check_place(path: str) -> None:
+    """Refuse a place for the volume that is taken."""
+    if not path:
+        return
+    taken = any(path == each or path.startswith(f"{each}/") for each in _NOT_FOR_DATA)
+    if taken or path in ("/", "/podgate") or path.startswith("//") or normpath(path) != path:
+        raise RuntimeFailure(
+            f"data: {path} cannot be the volume's place; choose another, without '.', '..' or a '/' at its end"
+        )
 
 
 def _user(parameters: Mapping[str, str], part: InCluster, settings: ClusterSettings) -> int:
     given = parameters.get("user", "")
     if given == "0" and not settings.allow_root:
         raise RuntimeFailure("user: 0 is root, which is not allowed here; choose another, or an image that needs none")
+    if int(given or 0) > LARGEST_USER:
+        raise RuntimeFailure(f"user: expected a number up to {LARGEST_USER}, got {given}")
     return int(given or part.user)
 
 

@@ -25,6 +25,7 @@ from controller.runtimes.kubernetes.manifests import (
     STOPPED,
     belongings,
     claim_name,
+    is_ours,
     owner_of,
     pod_name,
     selector,
@@ -41,6 +42,7 @@ from controller.templates import Template
 JSON = dict[str, Any]
 
 MIRROR_LIMIT = 2.0  # seconds a call waits for the mirror: after that it is told what was before, and nothing is lost
+MOST_READERS = 32  # logs that are read at once: half the connections (client.py)
 SHORTEST_GRACE = 1  # second: 0 would take the pod out of the API while its processes may still run
 
 _PLURALS = {
@@ -82,6 +84,7 @@ class KubernetesRuntime:
         self._changed = trio.Event()
         self._ready = trio.Event()  # the mirror has been told everything once
         self._opened: Cluster | None = None
+        self._readers = 0
         self._busy: dict[str, trio.Lock] = {}
 
     async def run(self) -> None:
@@ -91,8 +94,9 @@ class KubernetesRuntime:
             watches = [self._watching(cluster, kind) for kind in Kind]
             for watch in watches:
                 nursery.start_soon(watch.run)
-            for watch in watches:
-                await watch.listed.wait()
+            for kind, watch in zip(Kind, watches, strict=True):
+                if kind is not Kind.WARNING:  # they only explain
+                    await watch.listed.wait()
             log.info("kubernetes: %d pods in namespace %s", len(self._mirror.seen), self._settings.namespace)
             self._ready.set()
             self._changed.set()
@@ -118,11 +122,8 @@ class KubernetesRuntime:
         """Take a pod's replica away. What has ended already stays as it is."""
         name = object_name(key)
         async with self._alone(key, "the pod could not be stopped") as cluster:
-            found = await cluster.get(self._path("StatefulSet", name))
-            pod = await cluster.get(self._path("Pod", pod_name(name)))
-            if (
-                pod is not None
-            ):  # first: whoever asks second may only shorten the grace, and a StatefulSet asks for 30 s
+            found, pod = await self._look(cluster, name)
+            if pod is not None:  # first: who asks second may only shorten the grace, and a StatefulSet asks for 30 s
                 await self._end(cluster, pod, grace)
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}
@@ -133,10 +134,12 @@ class KubernetesRuntime:
         """Delete all that an exited pod has here; it is seen until the cluster has done so."""
         name = object_name(key)
         async with self._alone(key, "the pod could not be removed") as cluster:
-            pod = await cluster.get(self._path("Pod", pod_name(name)))
-            if pod is not None and not is_over(pod):
+            found, pod = await self._look(cluster, name)
+            runs = is_wanted(found) and not is_going(found) if pod is None and found is not None else pod is not None
+            if runs and not (pod is not None and is_over(pod)):
                 raise RuntimeFailure("the pod still runs; stop it before it is removed")
-            await cluster.delete(self._path("PersistentVolumeClaim", claim_name(name)))
+            if await self._get(cluster, "PersistentVolumeClaim", claim_name(name)) is not None:
+                await cluster.delete(self._path("PersistentVolumeClaim", claim_name(name)))
             # Gone when all it owns is gone: until then it is seen.
             await cluster.delete(self._path("StatefulSet", name), {"propagationPolicy": "Foreground"})
             if self._mirror.stateful_set(key) is not None:
@@ -148,7 +151,20 @@ class KubernetesRuntime:
         What a stopped pod wrote is gone: Kubernetes keeps no log of a pod that is no more.
         """
         path = self._path("Pod", pod_name(object_name(key)))
-        return read_logs(self._cluster, path, partial(self._mirror.pod, key), partial(self._next, key), tail, follow)
+        another = partial(self._next, key)
+        return read_logs(self._reading, path, partial(self._mirror.pod, key), another, tail, follow)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Cluster]:
+        """Keep logs that are read from taking the connections that all else needs. Raises RuntimeFailure."""
+        cluster = await self._cluster()
+        if self._readers >= MOST_READERS:
+            raise RuntimeFailure(f"{MOST_READERS} logs are being read already; try again when another was closed")
+        self._readers += 1
+        try:
+            yield cluster
+        finally:
+            self._readers -= 1
 
     async def _next(self, key: str) -> bool:
         """Wait until any object changed; tell whether this pod still is there."""
@@ -178,8 +194,7 @@ class KubernetesRuntime:
 
     async def _launch(self, cluster: Cluster, order: Order) -> None:
         path, generation = self._path("StatefulSet", order.name), order.pod.generation
-        found = await cluster.get(path)
-        pod = await cluster.get(self._path("Pod", pod_name(order.name)))
+        found, pod = await self._look(cluster, order.name)
         if found is not None and is_going(found):
             raise RuntimeFailure("what was removed is still being deleted; it is tried again")
         outdated = pod is not None and generation_of(pod) < generation
@@ -197,6 +212,21 @@ class KubernetesRuntime:
         await cluster.apply(path, stateful_set(order, volume, generation=generation))
         if pod is not None:  # in back-off: the next one is made in its place
             await self._end(cluster, pod)
+
+    async def _look(self, cluster: Cluster, name: str) -> tuple[JSON | None, JSON | None]:
+        """Give a pod's StatefulSet and Kubernetes pod as they are now."""
+        found = await self._get(cluster, "StatefulSet", name)
+        return found, await self._get(cluster, "Pod", pod_name(name))
+
+    async def _get(self, cluster: Cluster, kind: str, name: str) -> JSON | None:
+        """Read what is called so; what is another's is not touched. Raises RuntimeFailure."""
+        found = await cluster.get(self._path(kind, name))
+        if found is not None and not is_ours(found, self._settings):
+            raise RuntimeFailure(
+                f"{kind} {name} in namespace {self._settings.namespace} is another's; give Podgate its own namespace, "
+                "or take that away"
+            )
+        return found
 
     async def _end(self, cluster: Cluster, pod: JSON, grace: float | None = None) -> None:
         """Delete this Kubernetes pod, and not one made in its place."""

@@ -226,5 +226,5 @@ def _words(reason: str) -> str:
 
 
 def _bounded(text: str) -> str:
-    line = " ".join(text.split())
+    line = "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from controller.runtimes.kubernetes.images import parse_image, parse_pattern
 from controller.settings import SettingsProblem
 
 FILE = "kubernetes.toml"
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+_Image = Annotated[str, AfterValidator(lambda text: parse_image(text) and text)]
+_Images = Annotated[str, AfterValidator(lambda text: parse_pattern(text) and text)]
 _Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 
 
@@ -39,8 +42,8 @@ class ClusterSettings:
     instance: _Label = "podgate"  # tells the pods of several controllers in one namespace apart
     kubeconfig: str = ""  # empty: the service account of the Kubernetes pod we run in
     context: str = ""  # of the kubeconfig; empty: its current one
-    images: Mapping[str, str] = field(default_factory=dict)  # by template: instead of the image it names
-    allow: tuple[str, ...] = ()  # patterns of further images, for `--template image`
+    images: Mapping[str, _Image] = field(default_factory=dict)  # by template: instead of the image it names
+    allow: tuple[_Images, ...] = ()  # patterns of further images, for `--template image`
     require_digest: bool = False
     pull_secrets: tuple[_Label, ...] = ()  # Secrets of the namespace with a registry's credentials
     storage_class: str = ""  # empty: the cluster's default
@@ -50,6 +53,10 @@ class ClusterSettings:
     cpus: _Quantity = "2"
     cpus_request: _Quantity = "50m"
     scratch: _Quantity = "2Gi"  # what it may write beside its volume
+    most_disk: _Quantity = "100Gi"  # owners may say no more than these
+    most_ram: _Quantity = "16Gi"
+    most_cpus: _Quantity = "8"
+    most_gpus: Annotated[int, Field(ge=0, le=99)] = 0
     policies_enforced: bool = False  # the cluster's network heeds NetworkPolicies: said by who knows, not guessed
     allow_root: bool = False  # containers may run as root
     gateways_namespace: _Label | Literal[""] = ""  # where gateways and controller run; empty: the pods' namespace

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from controller.runtimes import Launch, RuntimeFailure, Stage
 from controller.runtimes.kubernetes.manifests import KEY, stateful_set, volume_of
 from controller.runtimes.kubernetes.order import judge, offered
+from controller.runtimes.kubernetes.runtime import MOST_READERS
 from tests.controller.runtimes.homes import LISTEN, PATIENCE, SECRETS, TEMPLATES, Living
 from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault, now
 from tests.controller.runtimes.kubernetes.cluster import SETTINGS, cluster, cluster_life
@@ -141,6 +143,60 @@ async def test_what_cannot_run_is_told(api: ApiServer, living: Living) -> None:
     await living.until("p1", lambda seen: seen.message == "its image x cannot be had: manifest unknown")
 
 
+def ended(code: int, reason: str, message: str = "") -> JSON:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": now()}}
+
+
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "stage", "message"),
+    [
+        pytest.param(
+            {"containerStatuses": [{"name": "pod", "image": "i", "state": {"waiting": {"reason": "ErrImagePull",
+             "message": 'rpc error: code = NotFound desc = failed to pull "i": not found'}}}]},
+            Stage.STARTING, 'its image i cannot be had: rpc error: code = NotFound desc = failed to pull "i": not found',
+            id="image pull",
+        ),
+        pytest.param(
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+             "message": "0/1 nodes are available: 1 Insufficient memory."}]},
+            Stage.STARTING, "no machine can take it: 0/1 nodes are available: 1 Insufficient memory.",
+            id="unschedulable",
+        ),
+        pytest.param(
+            {"containerStatuses": [{"name": "pod", "state": BACK_OFF, "lastState": ended(1, "Error", "a\nno \x1b[31mhat\n")}]},
+            Stage.EXITED, "exit status 1: no [31mhat",
+            id="crash loop",
+        ),
+        pytest.param(
+            {"containerStatuses": [{"name": "pod", "state": BACK_OFF, "lastState": ended(137, "OOMKilled", "Killed")}]},
+            Stage.EXITED, "it used more memory than it may; give it more with --parameter ram=, or have it use less",
+            id="out of memory",
+        ),
+        pytest.param(
+            {"containerStatuses": [{"name": "pod", "state": {"running": {}}, "lastState": ended(137, "OOMKilled")}]},
+            Stage.STARTING, "it used more memory than it may; give it more with --parameter ram=, or have it use less; "
+            "it was started again",
+            id="out of memory once",
+        ),
+        pytest.param(
+            {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: ephemeral-storage."},
+            Stage.STARTING, "evicted: The node was low on resource: ephemeral-storage.; it is started again elsewhere",
+            id="eviction",
+        ),
+    ],
+)  # fmt: skip
+async def test_failures_are_told_in_the_owners_words(
+    api: ApiServer, living: Living, status: JSON, stage: Stage, message: str
+) -> None:
+    await living.launch("p1")
+    show(api, **status)
+    seen = await living.until("p1", lambda seen: bool(seen.message))
+    assert (seen.stage, seen.message) == (stage, message)
+
+
 async def test_what_the_cluster_warns_of_is_told(api: ApiServer, living: Living) -> None:
     await living.launch("p1")
     uid = api.get("pods", "pg-p1-0")["metadata"]["uid"]
@@ -221,3 +277,68 @@ async def test_a_stopped_pods_log_is_gone() -> None:
         await living.until_wrote("p1", "up")
         await living.end("p1")
         assert await living.log("p1") == ""
+
+
+async def test_what_another_made_is_not_touched(api: ApiServer, living: Living) -> None:
+    api.put("statefulsets", {"metadata": {"name": "pg-p1", "labels": {"app": "theirs"}}, "spec": {"replicas": 0}})
+    before = len(api.requests)
+    for action in (living.launch("p1"), living.runtime.stop("p1", 1.0), living.runtime.remove("p1")):
+        with pytest.raises(RuntimeFailure, match="StatefulSet pg-p1 in namespace podgate is another's"):
+            await action
+    assert not [request for request in api.requests[before:] if not request.startswith("GET")]
+
+
+async def test_a_volume_of_anothers_is_not_deleted(api: ApiServer, living: Living) -> None:
+    api.put("persistentvolumeclaims", {"metadata": {"name": "data-pg-p1-0"}, "spec": {}})
+    with pytest.raises(RuntimeFailure, match="PersistentVolumeClaim data-pg-p1-0 in namespace podgate is another's"):
+        await living.runtime.remove("p1")
+    assert ("persistentvolumeclaims", "data-pg-p1-0") in api.objects
+
+
+async def test_what_is_about_to_start_is_not_removed(api: ApiServer, living: Living) -> None:
+    await living.launch("p1")
+    api.objects.pop(("pods", "pg-p1-0"))  # as between the StatefulSet and its pod
+    with pytest.raises(RuntimeFailure, match="stop it before"):
+        await living.runtime.remove("p1")
+
+
+async def test_passwords_and_variables_go_with_the_pod_and_the_volume_with_its_removal_alone(
+    api: ApiServer, living: Living
+) -> None:
+    await living.launch("p1", "postgres", env_KEY="of another service")
+    await living.runtime.stop("p1", grace=1.0)
+    api.drop("pods", "pg-p1-0")
+    await living.until_exited("p1")
+    assert ("persistentvolumeclaims", "data-pg-p1-0") in api.objects  # stopped: all is kept
+    assert ("secrets", "pg-p1") in api.objects
+    await living.runtime.remove("p1")
+    await living.until_gone("p1")
+    assert api.objects == {}
+
+
+async def test_a_longer_grace_than_the_usual_is_given(api: ApiServer, living: Living) -> None:
+    await living.launch("p1")
+    await living.runtime.stop("p1", grace=90.0)
+    assert api.get("pods", "pg-p1-0")["metadata"]["deletionGracePeriodSeconds"] == 90
+    await living.runtime.stop("p1", grace=5.0)
+    assert api.get("pods", "pg-p1-0")["metadata"]["deletionGracePeriodSeconds"] == 5
+
+
+async def test_logs_that_are_read_do_not_take_all_connections(api: ApiServer, living: Living) -> None:
+    await living.launch("p1")
+    async with trio.open_nursery() as nursery:
+        for _ in range(MOST_READERS):
+            nursery.start_soon(living.until_wrote, "p1", "what it never writes")
+        await wait_all_tasks_blocked()
+        with pytest.raises(RuntimeFailure, match="32 logs are being read already"):
+            await living.log("p1")
+        nursery.cancel_scope.cancel()
+    assert await living.log("p1") == ""
+
+
+async def test_without_a_right_to_read_events_all_else_is_told() -> None:
+    async with ApiServer().serving() as api:
+        api.faults += [Fault(403, part="/events?") for _ in range(100)]
+        async with cluster_life(api) as living:
+            await living.launch("p1")
+            assert "p1" in await living.runtime.observe()
