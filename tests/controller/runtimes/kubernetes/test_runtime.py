@@ -155,8 +155,8 @@ BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s r
     [
         pytest.param(
             {"containerStatuses": [{"name": "pod", "image": "i", "state": {"waiting": {"reason": "ErrImagePull",
-             "message": 'rpc error: code = NotFound desc = failed to pull "i": not found'}}}]},
-            Stage.STARTING, 'its image i cannot be had: rpc error: code = NotFound desc = failed to pull "i": not found',
+             "message": 'failed to pull and unpack image "i": not found'}}}]},
+            Stage.STARTING, 'its image i cannot be had: failed to pull and unpack image "i": not found',
             id="image pull",
         ),
         pytest.param(
@@ -166,7 +166,8 @@ BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s r
             id="unschedulable",
         ),
         pytest.param(
-            {"containerStatuses": [{"name": "pod", "state": BACK_OFF, "lastState": ended(1, "Error", "a\nno \x1b[31mhat\n")}]},
+            {"containerStatuses": [{"name": "pod", "state": BACK_OFF,
+                                    "lastState": ended(1, "Error", "a\nno \x1b[31mhat\n")}]},
             Stage.EXITED, "exit status 1: no [31mhat",
             id="crash loop",
         ),
