@@ -24,7 +24,7 @@ SECRETS["keeper"] = "keeper-" + "k" * 20
 IMAGE = "example.test/nothing:1"  # never pulled: a double of the kubelet has no images
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as asking:
         asking.bind(("127.0.0.1", 0))
         port: int = asking.getsockname()[1]
@@ -43,7 +43,7 @@ LISTENER = replace(
     COMMAND,
     name="web",
     endpoints=(TemplateEndpoint("tcp", port="PORT"),),
-    kubernetes=InCluster(IMAGE, ports={"PORT": _free_port()}),
+    kubernetes=InCluster(IMAGE, ports={"PORT": free_port()}),
 )
 LISTEN = (  # what a pod of LISTENER runs
     'exec python3 -c \'import os, socket; s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))\n'
