@@ -189,17 +189,9 @@ def controller(
     from podgate import serving
 
     place = serving.Place(
-        _home(home),
-        domain,
-        listen,
-        None,
-        1,
-        0.0,
-        None,
-        console_host=console_host,
-        runtime=runtime,
+        _home(home), domain, listen, None, 1, 0.0, None, console_host=console_host, runtime=runtime,
         kubeconfig=kubeconfig,
-    )
+    )  # fmt: skip
     serving.controller(place)
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,8 @@ async def called(call: Any) -> Any:
 async def available(http: httpx.AsyncClient) -> Any:
     """Wait by following the routes, as a gateway does, until the pod is available."""
     with trio.fail_after(PATIENCE):
-        async with (
-            http.stream("GET", "/v1/routes/stream?replica=test") as stream,
-            aclosing(stream.aiter_lines()) as lines,
-        ):
+        async with http.stream("GET", "/v1/routes/stream?replica=test") as stream:
+            lines = stream.aiter_lines()
             while (pod := await called(http.get("/v1/pods/page")))["phase"] != "available":
                 await anext(lines)
     return pod
