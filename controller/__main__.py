@@ -7,7 +7,8 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,13 @@ from controller.api.server import SocketProblem
 from controller.console.oidc.settings import oidc_of_environment
 from controller.home import HomeProblem
 from controller.replicas.service import run_replica
-from controller.runtimes import RuntimeFailure
+from controller.runtimes import Runtime, RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
 from controller.settings import Settings, SettingsProblem, read_oidc
 from controller.store.database import StoreFailure
 from controller.store.postgres import ADDRESS, address_of_environment
-from controller.templates import load_templates
+from controller.templates import Template, load_templates, of_processes
 from router.hostname import InvalidName, normalise
 
 log = logging.getLogger("controller")
@@ -43,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     try:
         settings = _settings(options)
+        make_runtime, templates = _runtime(options, settings.home)
     except SettingsProblem as problem:
         log.error("%s", problem)
         return 2
-    templates = load_templates()
-    make_runtime = partial(ProcessRuntime, settings.home, templates)
+
     try:
         ended = partial(_ended, options.parent_pipe)
         if settings.database is not None:
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_replica,
         help=f"which of several controllers this is, that share the database of ${ADDRESS}",
     )
+    parser.add_argument("--runtime", choices=("process", "kubernetes"), default="process", help="where pods run")
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster (default: our service account)")
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
 
@@ -107,6 +110,24 @@ def _own_name(given: str | None) -> str:
         raise SettingsProblem("replica: this machine's name cannot be a replica's; give one by --replica") from None
 
 
+def _runtime(options: argparse.Namespace, home: Path) -> tuple[Callable[[], Runtime], Mapping[str, Template]]:
+    """Choose the runtime, and give it with the templates it can run. Raises SettingsProblem."""
+    if options.runtime == "process":
+        templates = of_processes(load_templates())
+        return partial(ProcessRuntime, home, templates), templates
+    # Only who uses a cluster waits for what speaks with it.
+    from controller.runtimes.kubernetes.access import load_access
+    from controller.runtimes.kubernetes.order import offered
+    from controller.runtimes.kubernetes.runtime import KubernetesRuntime
+    from controller.runtimes.kubernetes.settings import FILE, read_settings
+
+    settings = read_settings(home / FILE)
+    if options.kubeconfig is not None:
+        settings = replace(settings, kubeconfig=str(options.kubeconfig.absolute()))
+    templates = offered(load_templates())
+    return partial(KubernetesRuntime, settings, templates, load_access(settings)), templates
+
+
 async def _ended(parent_pipe: int | None, listening: Callable[[], object]) -> None:
     """Wait for a signal to end, or for the parent to be gone; call `listening` when no signal can be lost any more."""
     async with trio.open_nursery() as nursery:
@@ -129,7 +150,8 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for theirs in ("alembic", "httpx"):  # the second tells of every request
+        logging.getLogger(theirs).setLevel(logging.WARNING)
 
 
 def _domain(text: str) -> str:

@@ -51,6 +51,8 @@ class Place:
     proxy_from: str = ""  # networks of balancers that say whose connection it is; empty: none
     health: str | None = None  # HOST:PORT
     drain_notice: float = 0.0  # seconds
+    runtime: str = "process"  # where pods run
+    kubeconfig: Path | None = None  # of `kubernetes`; None: the service account of the Kubernetes pod we run in
 
     @property
     def console(self) -> str:
@@ -211,10 +213,11 @@ def _client_ca(path: Path) -> str:
 def _controller_command(place: Place) -> list[str]:
     host, _port = parse_listen(place.listen)
     console = ["--console-host", place.console_host] if place.console_host else []
+    kubeconfig = ["--kubeconfig", str(place.kubeconfig.absolute())] if place.kubeconfig else []
     return [
         sys.executable, "-P", "-m", "controller", "--home", str(place.home), "--domain", place.domain,
         "--public-host", host, "--public-port", str(place.port), "--ca", str(place.home / "authority" / "ca.pem"),
-        *console,
+        "--runtime", place.runtime, *kubeconfig, *console,
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Where pods run. A runtime starts, stops, watches and forgets pods; it knows nothing of users, routes or stores.
 
-    process  each pod is a process tree on this machine, under a small shim that outlives the controller
+    process     each pod is a process tree on this machine, under a small shim that outlives the controller
+    kubernetes  each pod is a StatefulSet of one in a cluster
 
 The reconciler talks to every runtime through `Runtime` alone. Calls are idempotent and return soon: they begin the
 work, and what came of it is seen by `observe`, which tells what is, never what was asked for.

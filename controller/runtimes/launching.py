@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from controller.runtimes import Launch, RuntimeFailure
 from controller.runtimes.cache import PATH
+from controller.runtimes.environment import check_variables, told
 from controller.runtimes.readiness import Check
 from controller.runtimes.records import PodDirectory
 from controller.templates import Template
@@ -26,8 +26,6 @@ FIRST_MAPPED_USER = 20_000
 MOST_PROCESSES = 4096  # of a pod with its own user: a JVM's threads count too
 
 LONGEST_SOCKET_PATH = 107  # bytes (unix(7))
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +81,7 @@ def environment(
     pod: Launch, template: Template, directory: PodDirectory, placed: Placed, given: Mapping[str, str]
 ) -> dict[str, str]:
     """Make a pod's environment: nothing of ours, and nothing of the user's in place of what we say."""
-    for name, value in pod.env.items():
-        if not _VARIABLE.fullmatch(name) or "\0" in value:
-            raise RuntimeFailure(f"env: {name!r} cannot be set: expected letters, digits and '_', and no NUL after it")
+    check_variables(pod.env)
     parameters = template.check_parameters(pod.parameters)
     return {
         "PATH": PATH,
@@ -94,10 +90,9 @@ def environment(
         **template.env,
         **pod.env,
         **given,
-        **{f"PARAM_{name.upper()}": value for name, value in parameters.items()},
         **{variable: str(port) for variable, port in placed.ports.items()},
-        "POD_NAME": pod.name,
-        "POD_DATABASE": template.database(pod.name),
+        **told(pod, template, parameters),
+        "POD_LISTEN": "127.0.0.1" if template.port_variables else "",
         "POD_DATA": str(directory.data),
         "POD_RUN": str(directory.run),
         "POD_TEMPLATE": str(directory.template),

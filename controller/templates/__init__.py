@@ -92,12 +92,28 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class InCluster:
+    """What a template is on Kubernetes: the image its scripts run in, and what differs there."""
+
+    image: str = ""  # empty: its parameter `image` says it
+    user: int = 0  # the uid it runs as, which its image knows; 0: what the image says, but never root
+    group: int = 0  # the gid of its files; 0: the uid
+    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by variable
+    sockets: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the port's variable in place of a socket
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what software is found by, in the image
+    ready: str = ""  # a command that succeeds when it answers; else it is asked by [[ready]], or connected to
+    read_only: bool = True  # it writes to its directories and /tmp alone
+    trusts_gateway: bool = False  # whoever reaches its port is believed to be a gateway, or asked for nothing
+    parameters: tuple[Parameter, ...] = ()  # it has them on Kubernetes alone
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """What a template file says, checked."""
 
     name: str
     summary: str
-    start: str  # the script that becomes the pod's first process
+    start: str = ""  # the script that becomes the pod's first process; without one its image says what runs
     prepare: str = ""  # the script that runs to its end before each start; it alone is given the pod's secrets
     cache: str = ""  # the script that makes, once for all pods, what the others find in $POD_CACHE
     ports: tuple[str, ...] = ()  # variables for further loopback ports that are no endpoints
@@ -111,6 +127,7 @@ class Template:
     ready: tuple[Ready, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     credentials: tuple[Credential, ...] = ()
+    kubernetes: InCluster | None = None  # None: it does not run there
 
     @property
     def directory(self) -> Path:
@@ -171,10 +188,30 @@ def parse_template(name: str, text: str) -> Template:
             "parameters": tuple(_part(Parameter, item) for item in content.pop("parameter", [])),
             "credentials": tuple(_part(Credential, item) for item in content.pop("credential", [])),
         }
+        cluster = content.pop("kubernetes", None)
         lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
-        return _part(Template, {"name": name, **content, **lists, **parts})
+        if not content.get("start") and cluster is None:
+            raise ValueError("start: missing; name the script that becomes the pod's first process")
+        template = _part(Template, {"name": name, **content, **lists, **parts})
+        return template if cluster is None else dataclasses.replace(template, kubernetes=_in_cluster(template, cluster))
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
         raise InvalidTemplate(f"template {name}: {error}") from error
+
+
+def of_processes(templates: Mapping[str, Template]) -> dict[str, Template]:
+    """Give the templates that can run as processes of this machine: those with a script to start."""
+    return {name: template for name, template in templates.items() if template.start}
+
+
+def _in_cluster(template: Template, content: dict[str, Any]) -> InCluster:
+    """Read the table `kubernetes`; each endpoint must have its port there."""
+    parameters = tuple(_part(Parameter, item) for item in content.pop("parameter", []))
+    part = _part(InCluster, {**content, "parameters": parameters})
+    needed = {*template.ports, *(each.port or part.sockets.get(each.socket, "") for each in template.endpoints)}
+    missing = sorted(name or "of a socket" for name in needed if name not in part.ports)
+    if missing or not needed:
+        raise ValueError(f"kubernetes.ports: missing: {', '.join(missing) or 'at least one'}")
+    return part
 
 
 def _part(kind: type[_Part], content: Mapping[str, Any]) -> _Part:

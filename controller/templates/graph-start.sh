@@ -10,7 +10,7 @@ exec "$ARCADEDB_JAVA" -Xms64m -Xmx"$PARAM_MEMORY" -XX:+UseSerialGC -XX:-UsePerfD
     -Darcadedb.server.databaseDirectory="$POD_DATA/databases" \
     -Darcadedb.server.rootPasswordPath="$POD_RUN/root-password" \
     "@$POD_RUN/users" \
-    -Darcadedb.server.httpIncomingHost=127.0.0.1 -Darcadedb.server.httpIncomingPort="$HTTP_PORT" \
+    -Darcadedb.server.httpIncomingHost="$POD_LISTEN" -Darcadedb.server.httpIncomingPort="$HTTP_PORT" \
     -Darcadedb.server.plugins=Bolt:com.arcadedb.bolt.BoltProtocolPlugin \
-    -Darcadedb.bolt.host=127.0.0.1 -Darcadedb.bolt.port="$BOLT_PORT" \
+    -Darcadedb.bolt.host="$POD_LISTEN" -Darcadedb.bolt.port="$BOLT_PORT" \
     -cp "$ARCADEDB_JARS/*" com.arcadedb.server.ArcadeDBServer

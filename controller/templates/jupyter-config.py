@@ -50,8 +50,13 @@ c = get_config()
 
 c.ServerApp.identity_provider_class = GatewayIdentity
 c.ServerApp.authorizer_class = LevelAuthorizer
-c.ServerApp.sock = str(run / "jupyter.sock")
-c.ServerApp.sock_mode = "0600"
+if os.environ["POD_LISTEN"]:  # a NetworkPolicy keeps all but gateways away
+    c.ServerApp.ip = os.environ["POD_LISTEN"]
+    c.ServerApp.port = int(os.environ["PORT"])
+    c.ServerApp.port_retries = 0
+else:
+    c.ServerApp.sock = str(run / "jupyter.sock")
+    c.ServerApp.sock_mode = "0600"
 c.ServerApp.allow_remote_access = True  # the Host is the pod's name, which the gateway has checked
 c.ServerApp.trust_xheaders = True
 c.ServerApp.open_browser = False

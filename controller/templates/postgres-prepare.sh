@@ -14,6 +14,8 @@ if [ -e "$cluster" ]; then
 else
     made=$new
     rm -rf "$new"
+    # Where a cache cannot be shared by all pods there is none yet.
+    [ -e "$POD_CACHE" ] || OUT=$POD_CACHE sh "$POD_TEMPLATE/postgres-cluster.sh"
     cp -R "$POD_CACHE" "$new"
     chmod -R go= "$new"
 fi

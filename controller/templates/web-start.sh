@@ -27,5 +27,7 @@ else
         exit 78 # EX_CONFIG of sysexits.h
     fi
 fi
+# The one in the official image has a capability, with which it cannot be started where none may be had; a copy has not.
+if [ -n "${CADDY_FROM:-}" ]; then cp "$CADDY_FROM" "$CADDY"; fi
 export SITE XDG_DATA_HOME="$POD_DATA/.caddy" XDG_CONFIG_HOME="$POD_DATA/.caddy"
 exec "$CADDY" run --adapter caddyfile --config "$POD_TEMPLATE/web-caddyfile.conf"

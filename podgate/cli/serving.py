@@ -5,6 +5,7 @@ What they run is imported when they do: every other command would pay half a sec
 
 import math
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -86,6 +87,25 @@ Name = Annotated[str, typer.Option("--name", help="Its own name, as podgate gate
 ClientCa = Annotated[
     Path | None, typer.Option("--client-ca", help="PEM: the controller's authority, for client certificates.")
 ]
+
+
+class Runtime(StrEnum):
+    """Where pods run."""
+
+    PROCESS = "process"
+    KUBERNETES = "kubernetes"
+
+
+RuntimeChoice = Annotated[
+    Runtime,
+    typer.Option("--runtime", envvar="PODGATE_RUNTIME", help="Where pods run: this machine, or a Kubernetes cluster."),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig", envvar="KUBECONFIG", help="How the cluster is reached. [default: our own service account]"
+    ),
+]
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -104,13 +124,15 @@ def serve(
     proxy_from: ProxyFrom = None,
     health: Health = None,
     drain_notice: DrainNotice = 0.0,
+    runtime: RuntimeChoice = Runtime.PROCESS,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
     """Run all of Podgate on this machine: the gateway on one TLS port, and the controller that launches pods."""
     from podgate import serving
 
     place = serving.Place(
         _home(home), domain, listen, http_listen, workers, drain, public_port, certificate, key, console_host,
-        early_drop, ",".join(proxy_from or ()), health, drain_notice,
+        early_drop, ",".join(proxy_from or ()), health, drain_notice, runtime, kubeconfig,
     )  # fmt: skip
     serving.serve(place)
 
@@ -161,11 +183,16 @@ def controller(
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
     replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
+    runtime: RuntimeChoice = Runtime.PROCESS,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
     """Run the controller alone: it launches pods and feeds gateways that follow it."""
     from podgate import serving
 
-    place = serving.Place(_home(home), domain, listen, None, 1, 0.0, None, console_host=console_host)
+    place = serving.Place(
+        _home(home), domain, listen, None, 1, 0.0, None, console_host=console_host, runtime=runtime,
+        kubeconfig=kubeconfig,
+    )  # fmt: skip
     serving.controller(place, replica)
 
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -12,13 +13,23 @@ from typing import cast
 
 import trio
 
-from controller.runtimes import Launch, Observed, Stage
+from controller.runtimes import Launch, Observed, Runtime, Stage
 from controller.runtimes.process import ProcessRuntime
-from controller.templates import Parameter, Template, TemplateEndpoint, load_templates
+from controller.templates import InCluster, Parameter, Template, TemplateEndpoint, load_templates
 
 PATIENCE = 30.0  # seconds until a test gives up
 SECRETS = {"owner": "owner-" + "o" * 20, "write": "write-" + "w" * 20, "read": "read-" + "r" * 20}
 SECRETS["keeper"] = "keeper-" + "k" * 20
+
+IMAGE = "example.test/nothing:1"  # never pulled: a double of the kubelet has no images
+
+
+def free_port() -> int:
+    with socket.socket() as asking:
+        asking.bind(("127.0.0.1", 0))
+        port: int = asking.getsockname()[1]
+    return port
+
 
 # A pod that runs what its parameter says, ready at once or when it listens on $PORT.
 COMMAND = replace(
@@ -26,8 +37,18 @@ COMMAND = replace(
     software=(),
     endpoints=(),
     parameters=(Parameter("command", "what to run"), Parameter("directory", "not used")),
+    kubernetes=InCluster(IMAGE),
 )
-LISTENER = replace(COMMAND, name="web", endpoints=(TemplateEndpoint("tcp", port="PORT"),))
+LISTENER = replace(
+    COMMAND,
+    name="web",
+    endpoints=(TemplateEndpoint("tcp", port="PORT"),),
+    kubernetes=InCluster(IMAGE, ports={"PORT": free_port()}),
+)
+LISTEN = (  # what a pod of LISTENER runs
+    'exec python3 -c \'import os, socket; s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))\n'
+    "while True: s.accept()[0].close()'"
+)
 TEMPLATES: Mapping[str, Template] = {**load_templates(), "command": COMMAND, "listener": LISTENER}
 
 
@@ -43,11 +64,11 @@ def new_home() -> Iterator[Path]:
 
 
 class Living:
-    """One life of a controller's runtime on a home."""
+    """One life of a controller's runtime; `home` is that of processes."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, runtime: Runtime, home: Path = Path("/nonexistent")) -> None:
         self.home = home
-        self.runtime = ProcessRuntime(home, TEMPLATES)
+        self.runtime = runtime
 
     async def launch(self, key: str, template: str = "command", generation: int = 1, **more: str) -> None:
         """Start a pod; further arguments are its parameters, `env_` before a name makes it a variable."""
@@ -73,6 +94,12 @@ class Living:
     async def until_exited(self, key: str, generation: int = 1) -> Observed:
         return await self.until(key, lambda seen: seen.stage is Stage.EXITED and seen.generation == generation)
 
+    async def until_gone(self, key: str) -> None:
+        """Wait, by `changed` alone, until nothing is seen of a pod."""
+        with trio.fail_after(PATIENCE):
+            while key in await self.runtime.observe():
+                await self.runtime.changed()
+
     async def run_to_end(self, key: str, command: str, **more: str) -> Observed:
         await self.launch(key, "command", 1, command=command, **more)
         return await self.until_exited(key)
@@ -96,6 +123,7 @@ class Living:
                         return
 
     def shim_of(self, key: str) -> int:
+        assert isinstance(self.runtime, ProcessRuntime)
         launched = self.runtime._pods()[key].directory
         record = launched.shim(launched.launched().generation)  # type: ignore[union-attr]
         assert record is not None
@@ -105,7 +133,7 @@ class Living:
 @asynccontextmanager
 async def life(home: Path) -> AsyncIterator[Living]:
     """Run a runtime on `home` and then drop it as a killed controller would; its pods go on."""
-    living = Living(home)
+    living = Living(ProcessRuntime(home, TEMPLATES), home)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(living.runtime.run)
         yield living

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.runtimes.process import ProcessRuntime
 from tests.controller.runtimes.homes import SECRETS, Living, new_home, only_life
 from tests.controller.runtimes.postgres import outcome, refused, run, session
 
@@ -33,6 +34,7 @@ async def living() -> AsyncIterator[Living]:
 
 async def program(living: Living, name: str) -> str:
     """Find a program where the pod's user may run it."""
+    assert isinstance(living.runtime, ProcessRuntime)
     variables = await living.runtime._cache.software(["postgres"])
     return f"{variables['POSTGRES_BIN']}/{name}"
 

@@ -18,14 +18,9 @@ from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
-from tests.controller.runtimes.homes import COMMAND, Living, a_mark, life, new_home, only_life, processes_with
+from tests.controller.runtimes.homes import COMMAND, LISTEN, Living, a_mark, life, new_home, only_life, processes_with
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
-
-LISTEN = (
-    'exec python3 -c \'import os, socket; s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))\n'
-    "while True: s.accept()[0].close()'"
-)
 
 
 @pytest.fixture
@@ -38,17 +33,6 @@ async def living() -> AsyncIterator[Living]:
 def make_full_file(path: Path) -> None:
     path.parent.mkdir(parents=True)
     os.mknod(path, 0o600 | stat.S_IFCHR, Path("/dev/full").stat().st_rdev)
-
-
-async def test_an_exit_is_told_with_status_and_last_line(living: Living) -> None:
-    seen = await living.run_to_end("p1", "echo first; echo cannot find my hat >&2; exit 3")
-    assert (seen.stage, seen.generation, seen.message) == (Stage.EXITED, 1, "exit status 3: cannot find my hat")
-    assert await living.log("p1") == "first\ncannot find my hat\n"
-    assert await living.log("p1", tail=1) == "cannot find my hat\n"
-
-
-async def test_a_death_by_signal_is_told(living: Living) -> None:
-    assert (await living.run_to_end("p1", "kill -9 $$")).message == "killed by signal 9"
 
 
 async def test_a_pod_gets_its_own_environment_and_nothing_of_ours(
@@ -72,6 +56,7 @@ async def test_a_pod_gets_its_own_environment_and_nothing_of_ours(
         "PARAM_DIRECTORY": "",
         "POD_NAME": "my-p1",
         "POD_DATABASE": "",
+        "POD_LISTEN": "",
         "POD_DATA": str(pod / "data"),
         "POD_RUN": str(pod / "run"),
         "POD_TEMPLATE": str(pod / "template"),
@@ -123,14 +108,6 @@ async def test_launch_is_idempotent_per_generation(living: Living) -> None:
     assert (await living.runtime.observe())["p1"].stage is not Stage.EXITED
 
 
-async def test_run_is_emptied_and_data_is_kept(living: Living) -> None:
-    await living.run_to_end("p1", 'touch kept "$POD_RUN/dropped"')
-    await living.launch("p1", generation=2, command='ls . "$POD_RUN"')
-    await living.until_exited("p1", 2)
-    assert "kept" in await living.log("p1")
-    assert "dropped" not in await living.log("p1")
-
-
 async def test_a_stop_ends_a_tree_that_ignores_it_and_has_left_its_session(living: Living) -> None:
     mark = a_mark()
     command = f"trap '' TERM; setsid sh -c \"trap '' TERM; setsid sleep {mark} & sleep {mark}\" & echo up; sleep {mark}"
@@ -153,15 +130,6 @@ async def test_a_stop_is_heard_where_whoever_began_it_all_has_it_blocked() -> No
                     assert (await living.until_exited("p1")).message == "stopped"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-async def test_a_stop_right_after_the_launch_is_not_lost(living: Living) -> None:
-    for number in range(1, 6):
-        await living.launch(f"p{number}", command="exec sleep 1000")
-        await living.runtime.stop(f"p{number}", grace=20.0)
-    with trio.fail_after(15.0):  # the grace is longer
-        for number in range(1, 6):
-            assert (await living.until_exited(f"p{number}")).message == "stopped"
 
 
 async def test_what_a_dead_process_leaves_is_ended_before_the_exit_is_told(living: Living) -> None:
@@ -285,12 +253,6 @@ async def test_remove_follows_no_links_and_leaves_nothing(living: Living, tmp_pa
     await living.runtime.remove("p1")  # again: nothing to do
 
 
-async def test_a_running_pod_is_not_removed(living: Living) -> None:
-    await living.launch("p1", command="exec sleep 1000")
-    with pytest.raises(RuntimeFailure, match="stop it before"):
-        await living.runtime.remove("p1")
-
-
 async def test_an_interrupted_removal_is_finished_by_the_next_life(living: Living) -> None:
     await living.run_to_end("p1", "touch file")
     (living.home / "pods" / "p1").rename(living.home / "pods" / ".removed-p1")
@@ -314,22 +276,6 @@ async def test_who_is_not_to_start_pods_any_more_does_not_after_all_preparation(
     await living.runtime.launch(launch)  # which the other has seen to
     assert processes_with(mark) == []
     assert (await living.until_exited("p1")).message.startswith("exit status 3")
-
-
-@pytest.mark.parametrize(
-    ("template", "parameters", "env", "reason"),
-    [
-        ("nosuch", {}, {}, "there is no template 'nosuch'"),
-        ("web", {"colour": "red"}, {}, "colour: template web has no such parameter"),
-        ("web", {}, {"A=B": "c"}, "env: 'A=B' cannot be set"),
-        ("web", {}, {"A": "b\0c"}, "env: 'A' cannot be set"),
-    ],
-)
-async def test_launches_that_are_refused(
-    living: Living, template: str, parameters: dict[str, str], env: dict[str, str], reason: str
-) -> None:
-    with pytest.raises(RuntimeFailure, match=reason):
-        await living.runtime.launch(Launch("p1", 1, "my-pod", template, 1, parameters, env))
 
 
 async def test_a_home_too_deep_for_a_socket_is_refused(living: Living) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.templates import InvalidParameter, InvalidTemplate, load_templates, parse_template
+from controller.templates import InvalidParameter, InvalidTemplate, load_templates, of_processes, parse_template
 
 
 def test_the_bundled_templates_and_what_they_publish() -> None:
@@ -12,6 +12,7 @@ def test_the_bundled_templates_and_what_they_publish() -> None:
     }
     assert published == {
         "graph": [("", "bolt")],
+        "image": [("", "http")],
         "jupyter": [("", "http")],
         "postgres": [("", "postgres")],
         "tcp": [("", "tcp")],
@@ -104,3 +105,36 @@ def test_a_required_parameter_must_be_given() -> None:
 def test_template_files_that_are_refused(text: str, reason: str) -> None:
     with pytest.raises(InvalidTemplate, match=reason):
         parse_template("t", text)
+
+
+def test_what_runs_where() -> None:
+    templates = load_templates()
+    assert set(of_processes(templates)) == {"graph", "jupyter", "postgres", "tcp", "web"}
+    assert {name for name, each in templates.items() if each.kubernetes} == {
+        "graph",
+        "image",
+        "jupyter",
+        "postgres",
+        "web",
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ("", "kubernetes.ports: missing: PORT"),
+        ("ports = { OTHER = 1 }", "kubernetes.ports: missing: PORT"),
+        ("ports = { PORT = 80 }\ncolour = 1", "colour: no such field"),
+        ('ports = { PORT = 80 }\n[[kubernetes.parameter]]\nname = "n"', "help"),
+    ],
+)
+def test_what_a_template_says_of_kubernetes_is_judged(part: str, reason: str) -> None:
+    with pytest.raises(InvalidTemplate, match=reason):
+        parse_template("t", f'summary = "s"\n[[endpoint]]\nprotocol = "tcp"\nport = "PORT"\n[kubernetes]\n{part}')
+
+
+def test_a_socket_is_a_port_on_kubernetes() -> None:
+    text = 'summary = "s"\n[[endpoint]]\nprotocol = "tcp"\nsocket = "s.sock"\n[kubernetes]\nports = { PORT = 80 }\n'
+    with pytest.raises(InvalidTemplate, match="missing: of a socket"):
+        parse_template("t", text)
+    assert parse_template("t", text + 'sockets = { "s.sock" = "PORT" }').kubernetes is not None
