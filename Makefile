@@ -3,10 +3,11 @@
 #   make demo    start Podgate, launch three pods, prove each with a real client (KEEP=1 leaves it running)
 #   make test    lint, types and all tests, scenarios with real clients and servers included
 #   make check   lint and types
+#   make test-cluster KUBECONFIG=FILE    what only a real cluster can show, on that cluster (tests/cluster/README.md)
 #   make bench   Podgate beside its peers, 20 minutes (asserts nothing); BENCH="relay --runs 3" for a part
 #   make setup   only the environment
 
-.PHONY: setup demo test check bench system clients
+.PHONY: setup demo test test-cluster check bench system clients
 .DEFAULT_GOAL := setup
 
 PYTHON ?= python3
@@ -43,6 +44,12 @@ check: setup
 
 test: check system clients
 	@sh deploy/test.sh $(BIN)/pytest
+
+# Not part of `make test`. ARGS=--no-kubelet: for an API server without machines.
+test-cluster: setup
+	@test -n "$(KUBECONFIG)" || { echo "Say which cluster: make test-cluster KUBECONFIG=~/.kube/config"; exit 1; }
+	@sh deploy/client-packages.sh
+	$(BIN)/pytest tests/cluster/run.py --kubeconfig "$(KUBECONFIG)" $(ARGS)
 
 bench: setup system
 	@sh deploy/bench-packages.sh

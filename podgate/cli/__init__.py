@@ -1,6 +1,7 @@
 """The `podgate` command: one module per group of commands.
 
     serving  `podgate serve`, `gateway`, `controller`: run Podgate itself
+    doctor   `podgate doctor`: what Podgate needs, and what of it is missing
     demo     `podgate demo`: all of it in a throw-away home
     status   is it running, and what runs
     login    `podgate login`, `logout`, `whoami`; logins: the tokens that are kept; passwords: how they are asked for
@@ -37,6 +38,7 @@ from podgate.cli import (
     connect,
     cypher,
     demo,
+    doctor,
     gateways,
     login,
     people,
@@ -72,6 +74,7 @@ app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")
 app.add_typer(gateways.app, name="gateways")
+app.command("doctor", epilog=EXIT_CODES)(doctor.doctor)
 app.command("demo", epilog=EXIT_CODES)(demo.demo)
 app.command("bench", context_settings=bench.PASSED_ON)(bench.bench)
 app.command("serve", epilog=EXIT_CODES)(serving.serve)

@@ -1,5 +1,6 @@
 """Certificates people bring: what is wrong with them is said in one sentence; files are written whole."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,3 +170,22 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     with pytest.raises(OSError, match="directory"):
         write_file(path, b"new", PRIVATE)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of root's")
+@pytest.mark.parametrize(
+    ("mode", "taken"), [(0o440, True), (0o640, True), (0o600, True), (0o660, False), (0o444, False)]
+)
+def test_a_key_of_root_s_may_be_lent_to_a_group(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, taken: bool
+) -> None:
+    """As Kubernetes mounts Secrets for who is not root."""
+    issued = authority.issue(["a.b"], NOW)
+    certificate, key = pair_of(tmp_path, issued.chain_pem, issued.key_pem)
+    key.chmod(mode)
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    if taken:
+        assert load_pair(certificate, key) == issued
+    else:
+        with pytest.raises(CertificateProblem, match="open to others"):
+            load_pair(certificate, key)
