@@ -194,8 +194,8 @@ async def test_status_counts_pods_routes_and_gateways(api: Api) -> None:
 
 async def test_templates_and_the_description(api: Api) -> None:
     templates = (await api.admin.get("/v1/templates")).json()["templates"]
-    assert [each["name"] for each in templates] == ["db", "page"]
-    assert templates[1]["parameters"][0] == {
+    assert [each["name"] for each in templates] == ["db", "graph", "page"]
+    assert templates[2]["parameters"][0] == {
         "name": "directory",
         "help": "what to show",
         "default": "",
