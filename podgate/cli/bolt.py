@@ -136,7 +136,8 @@ def _explained() -> Iterator[None]:
         yield
     except known.AuthError as error:  # in the gateway's words, or the database's
         cure = "what it takes tells: podgate pod show NAME"
-        raise Failure(f"the server refused this user and password: {error.message}; {cure}") from None
+        words = (error.message or error.code or "no reason given").rstrip(".")
+        raise Failure(f"the server refused this user and password: {words}; {cure}") from None
     except known.Neo4jError as error:
         raise Failure(f"{error.code}: {error.message}") from None
     except known.DriverError as error:
