@@ -46,10 +46,15 @@ def _uris(
         logins = {level: f"{quote(name, safe='')}:{quote(password, safe='')}" for level, (name, password) in users}
         return {level: _postgres(login, host, database, settings) for level, login in logins.items()}
     if endpoint.protocol == "bolt":
-        return {"bolt": f"bolt+s://{host}:{port}"}
+        schemes = {"neo4j": f"neo4j+s://{host}:{port}", "bolt": f"bolt+s://{host}:{port}"}
+        return {**schemes, "https": _https(host, port)} if endpoint.http else schemes
     if endpoint.protocol == "http":
-        return {"https": f"https://{host}/" if port == HTTPS_PORT else f"https://{host}:{port}/"}
+        return {"https": _https(host, port)}
     return {"tls": f"{host}:{port}"}
+
+
+def _https(host: str, port: int) -> str:
+    return f"https://{host}/" if port == HTTPS_PORT else f"https://{host}:{port}/"
 
 
 def _postgres(login: str, host: str, database: str, settings: Settings) -> str:

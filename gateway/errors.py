@@ -38,18 +38,20 @@ class Words(NamedTuple):
     title: str  # for people
     sqlstate: str  # PostgreSQL, appendix A
     http_status: int  # RFC 9110, section 15
-    bolt_code: str  # Neo4j status codes; of the transient ones drivers know that trying again helps
+    bolt_code: str  # Neo4j status codes; see below
     alert: int  # TLS AlertDescription (RFC 8446, section 6)
 
 
 _UNRECOGNIZED_NAME, _ACCESS_DENIED, _INTERNAL_ERROR = 112, 49, 80
 _INVALID = "Neo.ClientError.Request.Invalid"
+_NOT_THERE = "Neo.ClientError.Database.DatabaseNotFound"
 _UNAVAILABLE = "Neo.TransientError.General.DatabaseUnavailable"
 
+# Drivers try again by themselves after transient codes, and while they look for routes (neo4j+s) they keep the words of
+# one to themselves; no code is both tried again and told. So transient is only what may pass by itself within the 30 s
+# for which they try: a pod that is stopped stays so until somebody starts it, and its client is to hear that at once.
 WORDS = {
-    Reason.UNKNOWN_HOST: Words(
-        "No such pod", "3D000", 404, "Neo.ClientError.Database.DatabaseNotFound", _UNRECOGNIZED_NAME
-    ),
+    Reason.UNKNOWN_HOST: Words("No such pod", "3D000", 404, _NOT_THERE, _UNRECOGNIZED_NAME),
     Reason.NO_SERVER_NAME: Words("Which pod?", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
     Reason.FOREIGN_HOST: Words("Wrong connection for this host", "08004", 421, _INVALID, _UNRECOGNIZED_NAME),
     Reason.OTHER_PROTOCOL: Words("Wrong kind of client", "08P01", 400, _INVALID, _INTERNAL_ERROR),
@@ -61,7 +63,7 @@ WORDS = {
     Reason.TOO_LARGE: Words("Too large", "08P01", 413, _INVALID, _INTERNAL_ERROR),
     Reason.TOO_MANY: Words("Too many requests", "53300", 429, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.FORBIDDEN: Words("Not allowed", "28000", 403, "Neo.ClientError.Security.Forbidden", _ACCESS_DENIED),
-    Reason.STOPPED: Words("This pod is stopped", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
+    Reason.STOPPED: Words("This pod is stopped", "57P03", 503, _NOT_THERE, _INTERNAL_ERROR),
     Reason.STARTING: Words("This pod is starting", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.FAILED: Words("This pod has failed", "57P03", 503, _UNAVAILABLE, _INTERNAL_ERROR),
     Reason.UNREACHABLE: Words("This pod does not answer", "08006", 502, _UNAVAILABLE, _INTERNAL_ERROR),

@@ -20,7 +20,7 @@ import httpx
 import trio
 
 from gateway.enrolment import Enrolment, Signed
-from gateway.sources import Documents
+from gateway.sources import Documents, NotUp
 from gateway.standing import Standing
 from router.snapshot import Rejected, Version
 
@@ -107,6 +107,7 @@ class ControllerFeed:
         self._client = httpx.AsyncClient(
             base_url=controller.url, transport=transport, timeout=timeout, trust_env=False, follow_redirects=False
         )
+        self._socket = controller.socket
         self._token_path = controller.token
         self._who = who
         self._enrolment = enrolment
@@ -117,7 +118,7 @@ class ControllerFeed:
         await self._client.aclose()
 
     async def follow(self, documents: Documents) -> None:
-        """Send what the controller streams; return when it ends. Raises OSError and httpx.HTTPError."""
+        """Send what the controller streams; return when it ends. Raises NotUp, OSError and httpx.HTTPError."""
         async with trio.open_nursery() as nursery:
             if self._enrolment is not None:
                 nursery.start_soon(self._enrolment.keep, self.sign)
@@ -137,18 +138,25 @@ class ControllerFeed:
             raise TurnedAway("the controller gives no certificates; is it of the same version?") from error
 
     async def _follow(self, documents: Documents) -> None:
+        if self._socket is not None and not self._socket.exists():  # nor may its token, before it first starts
+            raise NotUp("the controller does not run")
         query = self._who.query()
         if self._runs is not None:  # another replica of the controller is not to tell anything older
             query |= {"epoch": self._runs.epoch, "version": str(self._runs.number)}
         stream = self._client.stream("GET", "/v1/routes/stream", params=query, headers=self._headers())
-        async with stream as response:
-            if response.is_error:
-                await response.aread()
-                raise _failure(response)
-            async for line in response.aiter_lines():
-                document = json.loads(line)
-                if document != {"kind": "ping"}:
-                    await documents.send(document)
+        try:
+            async with stream as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _failure(response)
+                async for line in response.aiter_lines():
+                    document = json.loads(line)
+                    if document != {"kind": "ping"}:
+                        await documents.send(document)
+        except httpx.ConnectError as error:
+            if self._socket is None:
+                raise
+            raise NotUp("the controller does not run") from error
 
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Tell the controller. Raises OSError and httpx.HTTPError."""

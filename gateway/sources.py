@@ -24,11 +24,15 @@ LARGEST_FILE = 256 << 20  # bytes
 Documents = trio.MemorySendChannel[object]
 
 
+class NotUp(OSError):
+    """A source that is on this machine does not run, or not yet."""
+
+
 class Source(Protocol):
     """Routes from somewhere."""
 
     async def follow(self, documents: Documents) -> None:
-        """Send a snapshot, then what changes, until cancelled or the source is lost."""
+        """Send a snapshot, then what changes, until cancelled or the source is lost. Raises NotUp and others."""
 
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Tell that every worker runs `version`, and which routes are quarantined now."""

@@ -28,7 +28,7 @@ from gateway.passing import Passing
 from gateway.peers import Peers
 from gateway.process import Ears, WorkerProcess
 from gateway.quota import Places
-from gateway.sources import Source
+from gateway.sources import NotUp, Source
 from gateway.standing import Reporter, Standing
 from router.snapshot import InvalidDocument, Rejected, Routes, Version, advance, snapshot_document
 
@@ -71,6 +71,7 @@ class Supervisor:
         self._rejected: dict[str, str] = {}
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._have_routes = trio.Event()
+        self._was_told = False  # the source has been there in our life
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
         self._leaving = trio.Event()  # it says so, and may still take connections
@@ -169,10 +170,16 @@ class Supervisor:
                         pause = RETRY_FIRST
             except* (OSError, httpx.HTTPError, ValueError) as lost:
                 if pause < RETRY_LAST <= pause * 2:  # once, when it has been away for longer than a restart takes
-                    level = logging.WARNING if self._have_routes.is_set() else logging.INFO
-                    log.log(level, "routes: source away: %s; going on with version %d", _first(lost), self._number)
+                    self._tell_of_lost(_first(lost))
             await trio.sleep(pause)
             pause = min(pause * 2, RETRY_LAST)
+
+    def _tell_of_lost(self, error: BaseException) -> None:
+        if isinstance(error, NotUp) and not self._was_told:  # `podgate serve` starts both at once
+            log.info("routes: waiting for the controller to start; going on with version %d", self._number)
+            return
+        level = logging.WARNING if self._have_routes.is_set() else logging.INFO
+        log.log(level, "routes: source away: %s; going on with version %d", reason_of(error), self._number)
 
     async def _follow_once(self, send: trio.MemorySendChannel[object]) -> None:
         async with send:
@@ -184,6 +191,7 @@ class Supervisor:
 
     def _take(self, document: object) -> None:
         """Judge a document and pass it on. Raises InvalidDocument; the source is then followed from a new snapshot."""
+        self._was_told = True
         is_snapshot = isinstance(document, dict) and document.get("kind") == "snapshot"
         self._routes = advance(self._routes, document)
         quarantined = self._routes.table.quarantined
@@ -380,9 +388,9 @@ class Supervisor:
         self._running.set()
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    """Give the text of the first error in a group: one line says enough of a lost source."""
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the first error in a group: one line says enough of a lost source."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return reason_of(error)
+    return error

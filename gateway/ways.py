@@ -74,7 +74,11 @@ def forbidden(host: str, route: Route, principal: Principal | None) -> Refusal:
     """Refuse one who may not go to a database."""
     message = f"{host} asks for access level {route.access}"
     if principal is None:
-        return Refusal(Reason.UNIDENTIFIED, f"{message}, and your client has not shown who you are")
+        return Refusal(
+            Reason.UNIDENTIFIED,
+            f"{message}, and your client has not shown who you are",
+            "Log in by your Podgate name, with an API token as the password: podgate token create NAME",
+        )
     held = level_of(principal, route.pod, route.grants)
     holds = "holds none" if held is None else f"holds {held}"
     return Refusal(Reason.FORBIDDEN, f"{message}, and {principal} {holds}", "Ask its owner to share it.")

@@ -20,6 +20,14 @@ def test_every_file_a_document_names_exists(document: Path) -> None:
     assert missing == []
 
 
+def test_advice_to_serve_by_python_is_to_listen_on_loopback() -> None:
+    """Others on the network would get around the gateway."""
+    welcome = ROOT / "controller" / "templates" / "web-welcome.html"
+    advice = [line for path in (*DOCUMENTS, welcome) for line in path.read_text().splitlines() if "http.server" in line]
+    assert len(advice) >= 2
+    assert [line for line in advice if "--bind 127.0.0.1" not in line] == []
+
+
 def test_the_drawn_way_of_a_connection_has_every_file_of_the_gateway() -> None:
     """A file nobody drew is a file nobody finds."""
     drawn = (ROOT / "docs" / "architecture.md").read_text() + (ROOT / "gateway" / "__init__.py").read_text()

@@ -201,10 +201,18 @@ def _reports(router: APIRouter, control: Control) -> None:
         )
 
 
+_MEANT = {  # what people call a template's software, and what stands in for it
+    "neo4j": "graph", "cypher": "graph", "bolt": "graph", "arcadedb": "graph",
+    "postgresql": "postgres", "notebook": "jupyter", "jupyterlab": "jupyter", "static": "web", "http": "web",
+}  # fmt: skip
+
+
 def _new_pod(control: Control, new: NewPod, caller: Caller) -> Pod:
     template = control.templates.get(new.template)
     if template is None:
-        reason = f"there is no template {shown(new.template)}; there are {', '.join(control.templates)}"
+        meant = _MEANT.get(new.template.lower(), "")
+        guess = f"; did you mean {meant}?" if meant in control.templates else ""
+        reason = f"there is no template {shown(new.template)}; there are {', '.join(control.templates)}{guess}"
         raise Problem(422, f"the request is not valid: template: {reason}", [("template", reason)])
     try:
         parameters = template.check_parameters(new.parameters)

@@ -1,4 +1,4 @@
-"""Console: the site where people sign in, and from which they reach the web pods they may use.
+"""Console: the site where people sign in, and from which they reach the web and graph pods they may use.
 
     app          the application: which path leads where
     gate         around all of it: headers of every answer, and a page for what nobody expected

@@ -1,22 +1,29 @@
-"""Doors: the hosts of web pods as they are published now, and nothing else that a browser could be led to."""
+"""Doors: the hosts that answer browsers as they are published now, and nothing else that one could be led to: those of
+web pods, and of graph pods, whose servers say something over HTTP too.
+"""
 
 from dataclasses import dataclass
 
 from controller.control import Control
 from controller.model import Pod
 from router.access import Action, Principal, level_of, may
-from router.model import Protocol, Route
+from router.model import Route
 from router.snapshot import NO_VERSION, Version
 from router.table import RouteTable
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A pod's web endpoint, by the name it was asked for."""
+    """What a pod answers browsers, by the name it was asked for."""
 
     host: str
-    route: Route
+    route: Route  # of the requests to it
     pod: Pod
+
+
+def is_opened(route: Route) -> bool:
+    """Tell whether there is a page at a route's host that one can be led to."""
+    return route.web_side() is not None and "*" not in route.host
 
 
 class Doors:
@@ -30,9 +37,10 @@ class Doors:
 
     def find(self, host: str) -> Door | None:
         """Find the door of a host, given in normal form."""
-        route = self._published().find(host)
+        found = self._published().find(host)
+        route = found.web_side() if found else None
         pod = self._control.pods.get(route.pod) if route and route.pod else None
-        return Door(host, route, pod) if route and pod and route.protocol is Protocol.HTTP else None
+        return Door(host, route, pod) if route and pod else None
 
     def of_pod(self, pod: Pod) -> list[Route]:
         """Give the published routes of a pod, the default endpoint's first."""
@@ -46,7 +54,7 @@ class Doors:
 
     def front(self, pod: Pod) -> Door | None:
         """Find the door one comes to who asks for the pod only by name."""
-        hosts = [route.host for route in self.of_pod(pod) if route.protocol is Protocol.HTTP and "*" not in route.host]
+        hosts = [route.host for route in self.of_pod(pod) if is_opened(route)]
         return self.find(hosts[0]) if hosts else None
 
     def origin(self, host: str) -> str:

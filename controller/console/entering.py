@@ -48,8 +48,9 @@ def sign_in_page(
 def no_such_pod(site: Site) -> Response:
     """Say that a host is none of ours: nobody is ever led there."""
     return site.error(
-        404, "No such pod", "There is no web pod at this address.", "It may have been deleted, or the address is wrong."
-    )
+        404, "No such pod", "No pod at this address answers browsers.",
+        "It may have been deleted, or the address is wrong.",
+    )  # fmt: skip
 
 
 def _by_link(site: Site, door: Door, destination: Destination, opened: Record) -> Response:

@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from controller.console.doors import is_opened
 from controller.console.entering import sign_in_page
 from controller.console.site import Browser, Site
 from controller.model import Pod
 from router.access import AccessLevel, level_of
-from router.model import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class YourPods:
 
     def _doors(self, pod: Pod, held: AccessLevel | None) -> Iterator[dict[str, str]]:
         for route in self._site.doors.of_pod(pod):
-            is_page = route.protocol is Protocol.HTTP and "*" not in route.host
+            is_page = is_opened(route)
             opens = is_page and (held or AccessLevel.PUBLIC) >= route.access
             yield {
                 "host": route.host,

@@ -134,8 +134,10 @@ def _explained() -> Iterator[None]:
 
     try:
         yield
-    except known.AuthError:
-        raise Failure("the server refused this user and password; see them with: podgate pod show") from None
+    except known.AuthError as error:  # in the gateway's words, or the database's
+        cure = "what it takes tells: podgate pod show NAME"
+        words = (error.message or error.code or "no reason given").rstrip(".")
+        raise Failure(f"the server refused this user and password: {words}; {cure}") from None
     except known.Neo4jError as error:
         raise Failure(f"{error.code}: {error.message}") from None
     except known.DriverError as error:

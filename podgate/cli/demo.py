@@ -41,9 +41,9 @@ def demo(
         talk("==> podgate pod create, three side by side")
         pods = _launch(ours)
         _prove(ours, pods, picture)
-        _tell(ours, pods, picture)
         talk(f"\nEverything works, {time.monotonic() - began:.0f} s in all.")
         if keep:
+            _tell(ours, pods)
             talk("It stays up (KEEP=1); Ctrl-C ends it and removes the pods.")
             try:
                 serve.wait()
@@ -121,16 +121,14 @@ def _prove(demo: Demo, pods: dict[str, Pod], picture: Path) -> None:
 # ---- the end
 
 
-def _tell(demo: Demo, pods: dict[str, Pod], picture: Path) -> None:
+def _tell(demo: Demo, pods: dict[str, Pod]) -> None:
     talk("==> connect yourself" + f" (PODGATE_HOME={demo.home})")
     for name in pods:
         talk(f"  {demo.podgate('connect', name, '--print').strip()}")
-    if picture.exists():
-        talk(f"  screenshot: {picture}")
 
 
 def _end(demo: Demo, serve: subprocess.Popen[bytes], picture: Path) -> None:
-    """Remove the pods, which would outlive us, stop Podgate, and leave only the screenshot."""
+    """Remove the pods, which would outlive us, stop Podgate, and leave nothing but the screenshot."""
     talk("==> removing the pods and stopping")
     try:
         for name in json.loads(demo.podgate("pod", "list", "--json"))["pods"]:
@@ -142,10 +140,20 @@ def _end(demo: Demo, serve: subprocess.Popen[bytes], picture: Path) -> None:
         except subprocess.TimeoutExpired:
             serve.kill()
             serve.wait()
-    for entry in demo.home.iterdir():
+    if leave(demo.home, picture):
+        talk(f"What stays is the screenshot: {picture}")
+
+
+def leave(home: Path, picture: Path) -> bool:
+    """Remove a home with all but the screenshot; tell whether there is one."""
+    if not picture.exists():
+        shutil.rmtree(home)
+        return False
+    for entry in home.iterdir():
         if entry == picture:
             continue
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
             entry.unlink()
+    return True

@@ -241,23 +241,29 @@ def tell(pod: Document, as_json: bool) -> None:
         name = f" {endpoint['name']}" if endpoint["name"] else ""
         rules = "".join(f", {rule}" for rule in (f"access {endpoint['access']}", *endpoints.rules_of(endpoint)))
         answer(f"  {endpoint['protocol']}{name}: {endpoint['host']}:{endpoint['port']}{rules}")
-    credentials = (pod.get("credentials") or {}).items()  # told to its owner alone
-    ways = {level: f"user {each['user']}, password {each['password']}" for level, each in credentials}
-    for name, way in (ways | (pod.get("uris") or {})).items():  # a URI holds its level's user and password
+    for name, way in (_own_logins(pod) | (pod.get("uris") or {})).items():  # a URI holds its level's user and password
         answer(f"  {name}: {way}")
     access = endpoints.access_of(pod)
     if access == Access.PUBLIC:
         answer(f"  connect with: podgate connect {pod['name']}")
     elif databases := [each for each in pod["endpoints"] if not each["name"] and endpoints.is_database(each)]:
+        answer("  user: your Podgate name; password: an API token of yours (podgate token create)")
+        answer(f"  connect with: podgate connect {pod['name']}")
         talk(f"It asks for {access}. " + endpoints.way_into_database(pod["name"], databases[0]))
-        if endpoints.takes_token(databases[0]):
-            answer(f"  connect with: podgate connect {pod['name']}")
     elif access == Access.OWNER:
         cure = f"podgate pod access {pod['name']} read, then podgate share {pod['name']} --with USER"
         talk(f"Only its owner can connect; to let others in: {cure}")
     else:
         cure = f"podgate share {pod['name']} --with USER --level {access}"
         talk(f"Whoever holds {access} on it can connect; to let others in: {cure}")
+
+
+def _own_logins(pod: Document) -> dict[str, str]:
+    """Give the logins of a pod's own, by level: told to its owner, and only where its endpoint takes them."""
+    if any(endpoints.takes_token(each) for each in pod["endpoints"] if not each["name"]):
+        return {}
+    given = (pod.get("credentials") or {}).items()
+    return {level: f"user {each['user']}, password {each['password']}" for level, each in given}
 
 
 @app.command(epilog=EXIT_CODES)

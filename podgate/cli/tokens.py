@@ -11,7 +11,7 @@ from podgate.cli.measures import duration
 from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, answer_table, report, talk
 from podgate.cli.suggestions import Named, suggesting
 
-app = typer.Typer(help="Tokens, for programs that call Podgate, web pods or Postgres.", no_args_is_help=True)
+app = typer.Typer(help="Tokens, for programs that call Podgate, web pods, Postgres or graphs.", no_args_is_help=True)
 
 OfUser = Annotated[str | None, typer.Option("--user", help="Of this user instead of you: administrators only.")]
 
@@ -38,8 +38,9 @@ def create(
         return
     answer(made["token"])
     talk("It is shown this once. Programs take it as PODGATE_TOKEN, web pods as 'Authorization: Bearer TOKEN',")
-    talk(f"Postgres pods as the password of {made.get('user') or 'its user'}: PGPASSWORD, ~/.pgpass, or psql's prompt.")
-    talk("Graph pods do not take it as a password yet.")
+    user = made.get("user") or "its user"
+    talk(f"Postgres and graph pods as the password of {user}: PGPASSWORD, ~/.pgpass or psql's prompt; NEO4J_PASSWORD,")
+    talk(f'or auth=("{user}", TOKEN) of a Neo4j driver.')
     end = f"It ends at {made['expires_at']}, or" if made.get("expires_at") else "It does not end by itself, but"
     talk(f"{end} with: podgate token revoke {name}")
 

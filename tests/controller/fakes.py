@@ -25,6 +25,14 @@ TEMPLATES: Mapping[str, Template] = {
         endpoints=(TemplateEndpoint("postgres"), TemplateEndpoint("http", "metrics")),
         credentials=(Credential("owner", "owner"), Credential("read", "reader")),
     ),
+    "graph": Template(
+        name="graph",
+        summary="a database that speaks HTTP too",
+        start="",
+        database_name="graph",
+        endpoints=(TemplateEndpoint("bolt", http="HTTP_PORT"),),
+        credentials=(Credential("owner", "root"), Credential("read", "reader")),
+    ),
     "page": Template(
         name="page",
         summary="a page",

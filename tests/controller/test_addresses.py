@@ -25,7 +25,20 @@ def template(*endpoints: TemplateEndpoint) -> Template:
         (TemplateEndpoint("http"), 8443, {"https": "https://my-pod.pods.example.org:8443/"}),
         (TemplateEndpoint("http"), 443, {"https": "https://my-pod.pods.example.org/"}),
         (TemplateEndpoint("http", "ui"), 443, {"ui:https": "https://my-pod--ui.pods.example.org/"}),
-        (TemplateEndpoint("bolt"), 443, {"bolt": "bolt+s://my-pod.pods.example.org:443"}),
+        (
+            TemplateEndpoint("bolt"),
+            443,
+            {"neo4j": "neo4j+s://my-pod.pods.example.org:443", "bolt": "bolt+s://my-pod.pods.example.org:443"},
+        ),
+        (
+            TemplateEndpoint("bolt", http="HTTP_PORT"),
+            8443,
+            {
+                "neo4j": "neo4j+s://my-pod.pods.example.org:8443",
+                "bolt": "bolt+s://my-pod.pods.example.org:8443",
+                "https": "https://my-pod.pods.example.org:8443/",
+            },
+        ),
         (TemplateEndpoint("tcp"), 8443, {"tls": "my-pod.pods.example.org:8443"}),
         (
             TemplateEndpoint("postgres"),

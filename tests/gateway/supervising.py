@@ -31,6 +31,7 @@ class Told:
         self.followers = 0
         self.standings: list[Standing] = []
         self.away = False
+        self.error: type[OSError] = OSError  # by which it is away
         self._changed = trio.Event()
         self._streams: list[trio.MemoryReceiveChannel[object]] = []
         self._pending: list[object] = []
@@ -40,7 +41,7 @@ class Told:
         self.followers += 1
         self._beat()
         if self.away:
-            raise OSError("away")
+            raise self.error("away")
         cut = self._cut
         while not cut.is_set():
             while self._pending:

@@ -1,12 +1,14 @@
 """Following a controller elsewhere: what is asked of its address, its authority, and the file that holds the token."""
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 
 from gateway.following import LONGEST_TOKEN, Controller, ControllerFeed, TurnedAway, Who, read_token
+from gateway.sources import NotUp
 from podgate.cli.failure import Failure
 from podgate.following import Follow
 from router.snapshot import Version
@@ -60,6 +62,22 @@ def test_an_authority_that_is_none_is_told(token: Path, tmp_path: Path) -> None:
         Controller("https://api.pods.test", token, ca=tmp_path / "none").check()
     with pytest.raises(ValueError, match="it holds no certificate"):
         Controller("https://api.pods.test", token, ca=token).check()
+
+
+async def test_a_controller_of_this_machine_that_does_not_run_is_told_as_such(tmp_path: Path) -> None:
+    """Before it first starts there is no token either; after it was killed its socket is still there."""
+    path, token = tmp_path / "api.sock", tmp_path / "token"
+    feed = ControllerFeed(Controller("http://controller", token, path), Who("one", 1))
+    send, _ = trio.open_memory_channel[object](0)
+    for _life in ("before", "after"):
+        with pytest.raises(ExceptionGroup) as lost:
+            await feed.follow(send)
+        assert lost.group_contains(NotUp, match="the controller does not run")
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        token.write_text("pgt_secret")
+        token.chmod(0o600)
+    await feed.aclose()
 
 
 def test_each_life_says_that_it_is_another() -> None:

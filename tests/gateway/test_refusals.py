@@ -88,6 +88,8 @@ def test_a_pod_that_is_not_there_says_so(
     host = gateway.route("away", protocol, server.address, state=state, message="because of the test")
     answer = refused(gateway, ca, protocol, host)
     expected = {"postgres": "57P03", "http": "503", "bolt": "Neo.TransientError.General.DatabaseUnavailable"}
+    if state is RouteState.STOPPED:  # which no driver's trying again ends
+        expected["bolt"] = "Neo.ClientError.Database.DatabaseNotFound"
     assert answer.code == expected[protocol]
     assert f"the pod behind {host}" in answer.text
     assert "because of the test" in answer.text
@@ -261,7 +263,8 @@ def test_psql_shows_an_unknown_host(gateway: Running, ca_file: Path) -> None:
     ("state", "code", "kind"),
     [
         (None, "Neo.ClientError.Database.DatabaseNotFound", ClientError),
-        (RouteState.STOPPED, "Neo.TransientError.General.DatabaseUnavailable", TransientError),
+        (RouteState.STOPPED, "Neo.ClientError.Database.DatabaseNotFound", ClientError),
+        (RouteState.STARTING, "Neo.TransientError.General.DatabaseUnavailable", TransientError),
     ],
 )
 def test_the_neo4j_driver_shows_why(

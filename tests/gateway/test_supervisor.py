@@ -1,5 +1,6 @@
 """The supervisor with real workers and a source in the test's hand: what it acknowledges, and when."""
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ import trustme
 from certs.leaf import Leaf
 from gateway import lastgood
 from gateway import supervisor as supervisor_module
+from gateway.sources import NotUp
 from gateway.supervisor import Supervisor
 from router.access import AccessLevel
 from router.credentials import Credential, User
@@ -143,6 +145,25 @@ async def test_while_the_source_is_away_the_last_good_table_is_served(
         source.say(snapshot(1, [route("new.pods.test", echoing)], epoch="two"))
         await source.until_acknowledged(Version("two", 1))
         await echoes(supervisor, ca, "new.pods.test")
+
+
+async def test_a_controller_that_has_yet_to_start_is_no_fault(
+    tmp_path: Path, leaf: Leaf, echoing: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "podgate.supervisor")
+    source = Told()
+    source.away, source.error = True, NotUp
+    async with supervising(source, tmp_path, leaf):
+        await source.until_followed(8)
+        assert caplog.text.count("routes: waiting for the controller to start; going on with version 0") == 1
+        assert "source away" not in caplog.text
+        source.away = False
+        source.say(snapshot(1, [route(HOST, echoing)]))
+        await source.until_acknowledged(Version("one", 1))
+        source.away = True
+        source.cut()
+        await source.until_followed(source.followers + 8)
+        assert caplog.text.count("source away: away; going on with version 1") == 1
 
 
 async def test_a_table_is_kept_however_soon_the_gateway_ends(

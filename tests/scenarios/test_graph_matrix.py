@@ -180,7 +180,8 @@ def test_a_stopped_pod_is_told_and_one_that_is_back_is_found(podgate: Podgate, p
         if action == "stop":
             everywhere(podgate)
             for program, name, scheme in opened:
-                is_told(program, name, "is stopped" if scheme == "bolt+s" else f"is stopped|{LOST}")
+                told = scheme == "bolt+s" or program.tells_when_routed
+                is_told(program, name, "is stopped" if told else f"is stopped|{LOST}")
     for program, name, _ in opened:
         assert program.do(name, "managed transactions") == 1
 
@@ -189,10 +190,10 @@ def is_told(program: Program, name: str, words: str) -> None:
     """See that a pod is stopped; what a driver has in its pool, it may lose first."""
     with pytest.raises(DriverError) as first:
         program.do(name, "ask")
-    assert first.value.error in program.unavailable
+    assert first.value.error in program.away
     with pytest.raises(DriverError, match=words) as told:
         program.do(name, "ask")
-    assert told.value.error in program.unavailable
+    assert told.value.error in program.away
 
 
 def test_the_table_of_what_works_is_the_one_for_people() -> None:

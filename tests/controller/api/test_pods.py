@@ -192,10 +192,19 @@ async def test_status_counts_pods_routes_and_gateways(api: Api) -> None:
     assert gateway["version"] == status["routes"]["version"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "guess"), [("neo4j", "; did you mean graph?"), ("Bolt", "; did you mean graph?"), ("x", "")]
+)
+async def test_a_template_that_is_called_otherwise_is_guessed(api: Api, asked: str, guess: str) -> None:
+    answer = await api.admin.post("/v1/pods", json={"name": "films", "template": asked})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].endswith(f"there are db, graph, page{guess}")
+
+
 async def test_templates_and_the_description(api: Api) -> None:
     templates = (await api.admin.get("/v1/templates")).json()["templates"]
-    assert [each["name"] for each in templates] == ["db", "page"]
-    assert templates[1]["parameters"][0] == {
+    assert [each["name"] for each in templates] == ["db", "graph", "page"]
+    assert templates[2]["parameters"][0] == {
         "name": "directory",
         "help": "what to show",
         "default": "",

@@ -79,7 +79,10 @@ class Place:
     def publish(self, key: str) -> None:
         pod = self.control.pods.get(key)
         assert pod is not None
-        seen = Observed(Stage.READY, 1, 0.0, {"": "127.0.0.1:9000", "metrics": "127.0.0.1:9001"}, "")
+        upstreams = {"": "127.0.0.1:9000", "metrics": "127.0.0.1:9001"}
+        if pod.template == "graph":
+            upstreams["/http"] = "127.0.0.1:9002"
+        seen = Observed(Stage.READY, 1, 0.0, upstreams, "")
         self.control.feed.put(key, routes_of(pod, seen, TEMPLATES[pod.template], "pods.localhost"))
 
     async def link(self, pod: Pod, **wanted: Any) -> str:

@@ -123,7 +123,7 @@ async def test_a_token_without_an_end_is_good_for_ever_and_not_revoked(
     await sign_in(browser)
     made = await post(browser, "/account/tokens", "/account", name="ci", pod="", level="owner", lasting="")
     assert "until you revoke it" in made.text
-    assert "give it to Postgres pods as your password" in made.text
+    assert "give it to Postgres and graph pods as your password" in made.text
     page = (await browser.get("/account")).text
     assert '<td data-of="Until">never</td>' in page
     assert ">revoked<" not in page

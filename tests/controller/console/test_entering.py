@@ -1,6 +1,7 @@
 """From a signed-in browser to a pod, and nowhere else."""
 
 import re
+from dataclasses import replace
 from itertools import product
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import pytest
 
 from controller.console.destination import LONGEST_PATH
 from router.access import AccessLevel
-from router.model import Protocol, Route, UnixAddress
+from router.model import Protocol, Route, RouteState, UnixAddress
 from router.sealing import LONGEST_SEALED
 from tests.controller.console.conftest import PASSWORD, STATE, Place, post, sign_in, wanted
 
@@ -33,6 +34,26 @@ async def test_who_is_signed_in_is_led_on_at_once(place: Place, browser: httpx.A
     await sign_in(browser)
     origin, ticket = place.ticket(await browser.get("/sign-in", params=wanted()))
     assert (origin, ticket.user) == ("https://app.pods.localhost:8443", "alice")
+
+
+async def test_a_graph_pod_is_entered_for_what_its_server_says_over_http(
+    place: Place, browser: httpx.AsyncClient
+) -> None:
+    pod = await place.pod("films", template="graph")
+    host = "films.pods.localhost"
+    assert f"To open <strong>{host}</strong>" in (await browser.get("/sign-in", params=wanted(host))).text
+    origin, ticket = place.ticket(await sign_in(browser, **wanted(host)))
+    assert (origin, ticket.host, ticket.user) == (f"https://{host}:8443", host, "alice")
+    assert f'<a href="https://{host}:8443/">{host}</a>' in (await browser.get("/")).text
+    assert f"signed out of <strong>{host}</strong>" in (await browser.get("/sign-out", params={"host": host})).text
+
+    [route] = place.control.feed.routes()
+    place.control.feed.put(pod.key, (replace(route, state=RouteState.STOPPED, upstreams=(), http=()),))
+    place.ticket(await browser.get("/sign-in", params=wanted(host)))  # the gateway tells what the matter is
+    place.control.feed.put(pod.key, (replace(route, http=()),))  # Bolt alone
+    answer = await browser.get("/sign-in", params=wanted(host))
+    assert (answer.status_code, "location" in answer.headers) == (404, False)
+    assert f"{host} <small>bolt</small>" in (await browser.get("/")).text
 
 
 LEVELS = [AccessLevel.READ, AccessLevel.WRITE, AccessLevel.MANAGE, AccessLevel.OWNER]

@@ -189,6 +189,7 @@ def test_who_is_refused_is_told_why(gateway: Running, ca: trustme.CA, server: Up
         code, text = refused(gateway, ca, shown, proposal)
         assert code == "Neo.ClientError.Security.Unauthorized"
         assert "your client has not shown who you are" in text
+        assert "an API token as the password: podgate token create" in text
 
 
 def test_a_guesser_waits_for_each_answer(gateway: Running, ca: trustme.CA, server: Upstream) -> None:
@@ -206,7 +207,7 @@ def test_only_those_who_may_use_it_learn_what_a_pod_is_doing(
     closed(gateway, server, state=RouteState.STOPPED, message="because of the test")
     assert "stopped" not in refused(gateway, ca, basic("carol", "pgt_of-carol"))[1]
     code, text = refused(gateway, ca, ALICE)
-    assert code == "Neo.TransientError.General.DatabaseUnavailable"
+    assert code == "Neo.ClientError.Database.DatabaseNotFound"
     assert "because of the test" in text
 
 

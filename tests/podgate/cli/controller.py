@@ -26,7 +26,7 @@ def pod(name: str, template: str = "postgres", protocol: str = "postgres", **cha
             "owner": f"postgresql://owner:o%40%20w@{host}:8443/{name}?sslmode=verify-full&hostaddr=127.0.0.7",
             "read": f"postgresql://reader:r@{host}:8443/{name}?sslmode=verify-full",
         },
-        "bolt": {"bolt": f"bolt+s://{host}:8443"},
+        "bolt": {"neo4j": f"neo4j+s://{host}:8443", "bolt": f"bolt+s://{host}:8443"},
         "http": {"https": f"https://{host}:8443/"},
         "tcp": {"tls": f"{host}:8443"},
     }

@@ -144,8 +144,8 @@ def test_the_token_alone_is_on_standard_output(run: Run, as_alice: Real, monkeyp
     token = outcome.out.strip()
     assert token not in outcome.err
     assert "Programs take it as PODGATE_TOKEN, web pods as 'Authorization: Bearer TOKEN',\n" in outcome.err
-    assert "Postgres pods as the password of alice: PGPASSWORD, ~/.pgpass, or psql's prompt.\n" in outcome.err
-    assert "Graph pods do not take it as a password yet.\n" in outcome.err
+    assert "Postgres and graph pods as the password of alice: PGPASSWORD, ~/.pgpass or psql's prompt;" in outcome.err
+    assert 'auth=("alice", TOKEN) of a Neo4j driver.\n' in outcome.err
     assert "podgate token revoke ci" in outcome.err
     monkeypatch.setenv("PODGATE_TOKEN", token)
     assert run("whoami", "--json").json()["token"]["name"] == "ci"

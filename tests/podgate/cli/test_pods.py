@@ -155,14 +155,27 @@ def test_pods_are_listed(run: Run, controller: Controller) -> None:
 
 
 def test_a_pod_is_shown_with_all_that_is_needed_to_use_it(run: Run, controller: Controller) -> None:
-    controller.add(pod("mydb", message="two restarts"))
+    controller.add(pod("mydb", access="public", message="two restarts"))
     outcome = run("pod", "show", "mydb")
     assert outcome.out.splitlines()[0] == "mydb (postgres) is available, routed: two restarts"
     assert "  owned by admin\n" in outcome.out
-    assert "  postgres: mydb.pods.localhost:8443, access owner\n" in outcome.out
+    assert "  postgres: mydb.pods.localhost:8443, access public\n" in outcome.out
     assert outcome.out.count("  owner:") == 1
     assert "  read: postgresql://reader:r@mydb.pods.localhost:8443/mydb?sslmode=verify-full\n" in outcome.out
     assert run("pod", "show", "mydb", "--json").json() == controller.pods["mydb"]
+
+
+def test_only_what_works_at_its_level_is_shown_of_a_database(run: Run, controller: Controller) -> None:
+    controller.add(pod("films", "graph", "bolt", access="public"), pod("closed", "graph", "bolt", access="read"))
+    own = "  owner: user root, password it's $HOME\n"
+    addresses = "  neo4j: neo4j+s://{0}.pods.localhost:8443\n  bolt: bolt+s://{0}.pods.localhost:8443\n"
+    everyones, readers = run("pod", "show", "films").out, run("pod", "show", "closed").out
+    assert own + addresses.format("films") in everyones
+    assert "API token" not in everyones
+    assert "$HOME" not in readers
+    way = "  user: your Podgate name; password: an API token of yours (podgate token create)\n"
+    assert addresses.format("closed") + way in readers
+    assert run("pod", "show", "closed", "--json").json()["credentials"]["owner"]["user"] == "root"
 
 
 def test_a_pod_may_have_named_endpoints_and_no_credentials(run: Run, controller: Controller) -> None:

@@ -52,7 +52,7 @@ class Program(ABC):
     unable: frozenset[str] = frozenset()  # features that this driver has not
     records = 100_000  # in a large result
     auth_error = "Neo4jError"  # classes of what it raises
-    unavailable: frozenset[str] = frozenset({"Neo4jError"})
+    away: frozenset[str] = frozenset({"Neo4jError"})
     tells_of_unknown = True  # hosts, where it is not routed; pages do not learn why there is no WebSocket
     tells_when_routed = False  # rather than that no server tells it where to go
     anew: tuple[dict[str, object], ...]  # options by which a pooled connection is made anew, or looked at, at each use
@@ -130,7 +130,7 @@ class Python(_Spoken):
     anew: tuple[dict[str, object], ...] = ({"max_connection_lifetime": 0}, {"liveness_check_timeout": 0})
     records = 20_000  # more take it seconds
     auth_error = "AuthError"
-    unavailable = frozenset({"DatabaseUnavailable", "ServiceUnavailable", "SessionExpired"})
+    away = frozenset({"ClientError", "ServiceUnavailable", "SessionExpired"})
 
     def __init__(self, ca: Path, older: int | None = None) -> None:
         environment = {"SSL_CERT_FILE": str(ca)}

@@ -44,7 +44,16 @@ def home_database(client: Client) -> Any:
         return session.run("RETURN 1 AS n").single()["n"]
 
 
-@feature("a database that is not there")
+@feature("the databases `neo4j` and `system`")
+def usual_databases(client: Client) -> Any:
+    found = []
+    for name in ("neo4j", "system"):
+        with client.session(database=name) as session:
+            found.append(session.run("RETURN 1 AS n").single()["n"])
+    return found
+
+
+@feature("a database of another name that is not there")
 def no_database(client: Client) -> Any:
     with client.session(database="nowhere") as session:
         return failing(session.run, "RETURN 1")

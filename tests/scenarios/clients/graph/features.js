@@ -287,7 +287,11 @@ FEATURES["procedures"] = code({}, "CALL db.labels()");
 FEATURES["CALL … IN TRANSACTIONS"] = code(
   {}, "UNWIND range(1, 4) AS n CALL { WITH n CREATE (:Batch) } IN TRANSACTIONS OF 2 ROWS", "MATCH (b:Batch) DELETE b");
 FEATURES["SHOW DATABASES"] = code({}, "SHOW DATABASES");
-FEATURES["a database that is not there"] = code({ database: "nowhere" }, "RETURN 1");
+FEATURES["the databases `neo4j` and `system`"] = async (client) => [
+  await client.within({ database: "neo4j" }, (session) => one(session, "RETURN 1")),
+  await client.within({ database: "system" }, (session) => one(session, "RETURN 1")),
+];
+FEATURES["a database of another name that is not there"] = code({ database: "nowhere" }, "RETURN 1");
 FEATURES["acting for somebody else (impersonation)"] = code({ impersonatedUser: "nobody_here" }, "RETURN 1");
 FEATURES["no database named"] = (client) => client.within({ database: "" }, (session) => one(session, "RETURN 1"));
 
