@@ -261,8 +261,11 @@ async def test_an_interrupted_removal_is_finished_by_the_next_life(living: Livin
 
 
 async def test_who_is_not_to_start_pods_any_more_does_not_after_all_preparation(living: Living) -> None:
+    runtime = living.runtime
+    assert isinstance(runtime, ProcessRuntime)
+
     async def followed() -> None:
-        assert living.runtime._pods()["p1"].directory.alive(), "nobody else can start it at this moment"
+        assert runtime._pods()["p1"].directory.alive(), "nobody else can start it at this moment"
         raise RuntimeFailure("another controller leads")
 
     mark = a_mark()
