@@ -16,7 +16,7 @@ from bench.record import Question, Record
 from bench.samples import median, percentile
 
 FAR = 3.0  # heights of a box above it, from which on a sample is only counted: it would squeeze all others
-ROOM = 0.30  # of the range of the samples, above it for what is written there
+ROOM = 0.36  # of the range of the samples, above it for what is written there
 WIDEST = 11  # characters of a backend's name in a line
 
 
@@ -69,9 +69,9 @@ def _panel(axes: Axes, record: Record, asked: Question, title: str) -> None:
         if one := added(record, asked, name):
             text += "\n" + written(one).replace(" ± ", "\n± ")
         weight = "bold" if name == "podgate" else "normal"
-        axes.text(place, most + 0.28 * extent, text, ha="center", va="top", fontsize=8, fontweight=weight)
+        axes.text(place, most + 0.34 * extent, text, ha="center", va="top", fontsize=8, fontweight=weight)
         if above := len(values) - len(near[name]):
-            axes.text(place, most + 0.03 * extent, f"{above} beyond", ha="center", va="bottom", fontsize=7)
+            axes.text(place, most + 0.01 * extent, f"{above} beyond", ha="center", va="bottom", fontsize=7)
     axes.set_xticks(range(len(names)), [textwrap.fill(label(name), WIDEST) for name in names])
     axes.tick_params(axis="x", labelsize=8, labelrotation=25 if len(names) > 5 else 0)
     axes.grid(visible=False, axis="x")
