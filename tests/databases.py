@@ -47,6 +47,11 @@ class Server:
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(f"{SETTINGS}port = {self.port}\n")
 
+    @property
+    def runs(self) -> bool:
+        """Tell whether it was started, and not stopped since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it, and wait until it takes clients."""
         self._process = self._run("postgres", "-D", str(self._data))
@@ -71,10 +76,10 @@ class Server:
         for process in (main, *map(int, children)):  # first the one that makes the others
             os.kill(process, number)
 
-    def stop(self) -> None:
-        """End it as its administrator does: sessions are told so, and cut off."""
+    def stop(self, *, immediate: bool = False) -> None:
+        """End it as its administrator does: sessions are told so, and cut off. `immediate`: as if it had crashed."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)  # its fast shutdown
+            self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)  # else its fast shutdown
             self._process.wait(PATIENCE)
             self._process = None
 

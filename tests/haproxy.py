@@ -1,5 +1,6 @@
 """A real HAProxy in front of gateways, in tcp mode: it passes TLS on as it is, and may say whose connection it is."""
 
+import csv
 import shutil
 import signal
 import socket
@@ -17,20 +18,24 @@ needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="apt-get install hapr
 
 
 @contextmanager
-def haproxy(directory: Path, servers: Sequence[str], check: str = "", port: int = 0) -> Iterator[int]:
+def haproxy(
+    directory: Path, servers: Sequence[str], check: str = "", port: int = 0, alone: Sequence[int] = ()
+) -> Iterator[int]:
     """Run one that gives connections to the gateways in turn; give its own port.
 
     `servers` are the gateways as HAProxy is told of them: HOST:PORT, and words such as send-proxy. `check` is the
-    option that says how they are asked for their health.
+    option that says how they are asked for their health. `alone`: ports of which each leads to one of them.
     """
     assert PROGRAM is not None
     port = port or free_port()
     lines = "\n".join(f"    server gateway{number} {each}" for number, each in enumerate(servers, 1))
+    ways = "".join(_way(own, each) for own, each in zip(alone, servers, strict=False))
     config = directory / "haproxy.cfg"
     config.write_text(f"""\
 global
     nbthread 1
     maxconn 1000
+    stats socket {directory}/stats mode 600
 defaults
     mode tcp
     timeout connect 5s
@@ -43,7 +48,7 @@ backend gateways
     balance roundrobin
     {check}
 {lines}
-""")
+{ways}""")
     running = subprocess.Popen([PROGRAM, "-db", "-f", str(config)], stderr=subprocess.DEVNULL)
     try:
         _await(port, running)
@@ -51,6 +56,22 @@ backend gateways
     finally:
         running.send_signal(signal.SIGTERM)  # at once: it does not wait for its connections
         running.wait(DEADLINE)
+
+
+def up(directory: Path) -> list[bool]:
+    """Tell which of the gateways HAProxy gives connections to: its own word, by what it heard of their health."""
+    with socket.socket(socket.AF_UNIX) as asking, asking.makefile() as answer:
+        asking.settimeout(DEADLINE)
+        asking.connect(str(directory / "stats"))
+        asking.sendall(b"show stat\n")
+        told = list(csv.DictReader(answer))
+    servers = [line for line in told if line["# pxname"] == "gateways" and line["svname"].startswith("gateway")]
+    return [line["status"].startswith("UP") for line in servers]
+
+
+def _way(port: int, server: str) -> str:
+    where, _, _ = server.partition(" check")
+    return f"listen to{port}\n    bind 127.0.0.1:{port}\n    server gateway {where}\n"
 
 
 def _await(port: int, running: subprocess.Popen[bytes]) -> None:

@@ -98,12 +98,16 @@ class Podgate:
 
     def call(self, method: str, path: str, **body: object) -> Any:
         """Call the API as the administrator; give what is answered."""
-        transport = to_socket(self.home / "run" / "api.sock")
-        token = (self.home / "admin.token").read_text().strip()
-        with httpx.Client(transport=transport, base_url="http://podgate/v1/", timeout=PATIENCE) as client:
-            answer = client.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})
+        answer = self.ask(method, path, **body)
         assert answer.is_success, f"{method} {path}: {answer.text}\n{self.log[-3000:]}"
         return answer.json() if answer.content else None
+
+    def ask(self, method: str, path: str, *, at: str = "api.sock", **body: object) -> httpx.Response:
+        """The same, whatever comes of it; `at` is a socket of the home."""
+        transport = to_socket(self.home / "run" / at)
+        token = (self.home / "admin.token").read_text().strip()
+        with httpx.Client(transport=transport, base_url="http://podgate/v1/", timeout=PATIENCE) as client:
+            return client.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})
 
     def create(self, name: str, template: str, *options: str) -> Pod:
         if not {"--access"} & set(options):
@@ -123,13 +127,17 @@ class Podgate:
             int(pid) for pid in children if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         ]
 
-    def stop(self) -> None:
-        """Remove the pods, which would outlive it, all at once, and end it."""
+    def delete_pods(self) -> None:
+        """Remove the pods, all at once; they would outlive it."""
         names = [pod["name"] for pod in self.call("GET", "pods")["pods"]]
         for name in names:
             self.call("DELETE", f"pods/{name}")
         for name in names:
             self.call("GET", f"pods/{name}/wait?until=gone&timeout={PATIENCE}")
+
+    def stop(self) -> None:
+        """Remove the pods and end it."""
+        self.delete_pods()
         self.serve.send_signal(signal.SIGTERM)
         self.serve.wait(PATIENCE)
 

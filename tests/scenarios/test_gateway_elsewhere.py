@@ -1,6 +1,5 @@
 """A gateway that shares no home with its controller: it follows over TLS, by a token of its own."""
 
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from tests.scenarios.api import create, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import into
 from tests.scenarios.people import Curl, add, make_token
-from tests.scenarios.replicas import balancer
+from tests.scenarios.replicas import balancer, shown
 from tests.scenarios.test_postgres_matrix import is_cancelled
 
 pytestmark = needs_resolver
@@ -55,10 +54,6 @@ def elsewhere(podgate: Podgate, home: Path, token: Path, name: str, *more: str) 
         yield gateway
     finally:
         gateway.close()
-
-
-def shown(podgate: Podgate) -> dict[str, dict[str, Any]]:
-    return {gateway["replica"]: gateway for gateway in json.loads(podgate.run("gateways", "--json"))["gateways"]}
 
 
 def port_of(gateway: GatewayProcess) -> int:

@@ -3,30 +3,28 @@
 One is drained: it says so first, connections go on being taken until HAProxy has heard it, and no link is lost.
 """
 
-import json
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.gateway.process import GatewayProcess
 from tests.haproxy import haproxy, needs_haproxy
-from tests.running import PATIENCE, Podgate, free_port, needs_resolver
+from tests.running import PATIENCE, Podgate, needs_resolver
 from tests.scenarios.api import create, delete, in_force, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import Curl, add, make_token
-from tests.scenarios.replicas import controller
+from tests.scenarios.replicas import Balanced, controller, shown
 from tests.scenarios.test_postgres_matrix import is_cancelled
 
 pytestmark = needs_haproxy
 REPLICAS = 3
-NOTICE = 2.0  # seconds: HAProxy looks ten times a second, and believes the second no
+NOTICE = 2.0  # seconds: ten times as long as HAProxy needs to hear it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +36,14 @@ class Site:
     database: Way
     token: str
 
-    def shown(self) -> dict[str, dict[str, Any]]:
-        """What `podgate gateways` tells of each, by its name."""
-        found = json.loads(self.podgate.run("gateways", "--json"))["gateways"]
-        return {gateway["replica"]: gateway for gateway in found}
-
-
-def gateway(podgate: Podgate, number: int, port: int, health: int, peers: list[int]) -> GatewayProcess:
-    between = [word for other in peers if other != peers[number] for word in ("--peer", f"127.0.0.1:{other}")]
-    return GatewayProcess(
-        podgate.home, "--listen", f"127.0.0.1:{port}", "--public-port", str(podgate.port), "--workers", "1",
-        "--name", f"gw-{number}", "--replica", str(number), "--peer-listen", f"127.0.0.1:{peers[number]}", *between,
-        "--health", f"127.0.0.1:{health}", "--drain-notice", str(NOTICE), "--drain", "60", "--proxy-from", "127.0.0.1",
-    )  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    ports, health, peers = ([free_port() for _ in range(REPLICAS)] for _ in range(3))
-    servers = [
-        f"127.0.0.1:{port} send-proxy-v2 check port {asked} inter 100ms fall 2 rise 1"
-        for port, asked in zip(ports, health, strict=True)
-    ]
-    check = "option httpchk GET /ready"
+    balanced = Balanced(REPLICAS, NOTICE)
     with ExitStack() as ended:
-        port = ended.enter_context(haproxy(tmp_path_factory.mktemp("haproxy"), servers, check))
+        port = ended.enter_context(haproxy(tmp_path_factory.mktemp("haproxy"), balanced.servers(), balanced.CHECK))
         podgate = ended.enter_context(controller(port))
-        gateways = [gateway(podgate, number, ports[number], health[number], peers) for number in range(REPLICAS)]
+        gateways = [balanced.start(podgate, number) for number in range(REPLICAS)]
         for each in gateways:
             ended.callback(each.close)
             each.wait_for("gateway is up on")
@@ -84,11 +63,11 @@ def test_each_replica_is_shown(site: Site) -> None:
     with ExitStack() as ended:
         for _ in range(REPLICAS):
             ended.callback(Psycopg(site.database).close)
-        while sum(each["links"] for each in site.shown().values()) < REPLICAS:  # they tell once a second
+        while sum(each["links"] for each in shown(site.podgate).values()) < REPLICAS:  # they tell once a second
             assert all(each.process.poll() is None for each in site.gateways)
-        shown = site.shown()
-        assert sorted(shown) == ["gw-0", "gw-1", "gw-2"]
-        for number, each in enumerate(shown[name] for name in sorted(shown)):
+        found = shown(site.podgate)
+        assert sorted(found) == ["gw-0", "gw-1", "gw-2"]
+        for number, each in enumerate(found[name] for name in sorted(found)):
             assert (each["current"], each["lag_versions"], each["draining"]) == (True, 0, False)
             assert (each["workers"], each["number"]) == (1, number)
 
@@ -124,7 +103,7 @@ def test_one_is_drained_and_no_link_is_lost(site: Site) -> None:
         drained = site.gateways[1]
         drained.signal(signal.SIGTERM)
         drained.wait_for("draining")
-        while not site.shown()["gw-1"]["draining"]:
+        while not shown(site.podgate)["gw-1"]["draining"]:
             assert drained.process.poll() is None
         for client in clients:
             assert client.ask("select 2") == "2"
@@ -143,5 +122,5 @@ def test_one_is_drained_and_no_link_is_lost(site: Site) -> None:
         for client in clients:
             client.close()
     assert drained.wait() == 0
-    assert sorted(site.shown()) == ["gw-0", "gw-2"]
+    assert sorted(shown(site.podgate)) == ["gw-0", "gw-2"]
     assert "Traceback" not in drained.log
