@@ -96,9 +96,9 @@ class Podgate:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def call(self, method: str, path: str, **body: object) -> Any:
+    def call(self, method: str, path: str, *, at: str = "api.sock", **body: object) -> Any:
         """Call the API as the administrator; give what is answered."""
-        answer = self.ask(method, path, **body)
+        answer = self.ask(method, path, at=at, **body)
         assert answer.is_success, f"{method} {path}: {answer.text}\n{self.log[-3000:]}"
         return answer.json() if answer.content else None
 

@@ -8,6 +8,7 @@ import json
 import ssl
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from socket import create_connection
 from typing import Protocol
 
@@ -89,8 +90,8 @@ class Listener(Session):
 class Page:
     """A connection that is kept for one request after the other, until it is told that an answer is its last."""
 
-    def __init__(self, podgate: Podgate, host: str, path: str, token: str, port: int = 0) -> None:
-        self._place = "127.0.0.1", port or podgate.port
+    def __init__(self, podgate: Podgate, host: str, path: str, token: str) -> None:
+        self._place = "127.0.0.1", podgate.port
         self._host, self._path = host, path
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls = ssl.create_default_context(cafile=str(podgate.ca))
@@ -168,16 +169,15 @@ class Member:
         self.answered = 0
         self.failure = ""
         self._over = threading.Event()
-        self._answered = threading.Condition()
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def goes_on(self, rounds: int = ROUNDS) -> None:
-        """Wait until it was answered so many times more."""
-        with self._answered:
-            wanted = self.answered + rounds
-            self._answered.wait_for(lambda: self.answered >= wanted or self.failure, PATIENCE)
-            assert self.answered >= wanted, f"{self}: {self.failure or 'it waits'}"
+    def wait_for(self, answered: int) -> None:
+        """Wait until it was answered so many times."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.answered >= answered or self.failure, PATIENCE)
+        assert self.answered >= answered, f"{self}: {self.failure or 'it waits'}"
 
     def end(self) -> int:
         """Let it end by itself; give how many times it was answered, which is as often as it asked."""
@@ -201,8 +201,14 @@ class Member:
                 self.failure = repr(error)
             else:
                 self.answered += 1
-            with self._answered:
-                self._answered.notify_all()
+            with self._changed:
+                self._changed.notify_all()
             if self.failure:
                 return
             self._over.wait(PACE)
+
+
+def go_on(members: Sequence[Member], rounds: int = ROUNDS) -> None:
+    """See that all of them are answered so many times more."""
+    for member, answered in [(member, member.answered + rounds) for member in members]:
+        member.wait_for(answered)

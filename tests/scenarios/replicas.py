@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -136,13 +137,15 @@ class Controllers:
         for name in self._processes:
             self.stop(name)
 
-    def _status(self, socket: str) -> dict[str, object]:
+    def _status(self, place: str) -> dict[str, object]:
         """Tell what one of them knows, if anybody is there."""
+        with socket.socket(socket.AF_UNIX) as knocking:  # httpx would leave a socket open where nobody is
+            if knocking.connect_ex(str(self._podgate.home / "run" / place)) != 0:
+                return {}
         try:
-            answer = self._podgate.ask("GET", "status", at=socket)
-        except (httpx.TransportError, FileNotFoundError):  # the second: there is no token yet either
+            return dict(self._podgate.call("GET", "status", at=place))
+        except httpx.TransportError:  # it has just ended
             return {}
-        return dict(answer.json()) if answer.is_success else {}
 
 
 def eventually(look: Callable[[], _Found]) -> _Found:

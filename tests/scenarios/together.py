@@ -7,9 +7,10 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,7 @@ from tests.gateway.process import GatewayProcess
 from tests.haproxy import haproxy
 from tests.running import PATIENCE, Podgate, free_port
 from tests.scenarios.api import create, in_force, share
-from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor
+from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor, go_on
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import add, make_token
 from tests.scenarios.replicas import Balanced, Controllers
@@ -54,9 +55,14 @@ class Site:
         """Into the database pod, for who may do everything there."""
         return into(self.podgate, self.podgate.call("GET", f"pods/{VAULT}"), "anna", self.token)
 
-    def page(self, name: str, path: str = "/", host: str = "") -> Page:
+    def page(self, name: str, path: str = "/") -> Page:
         """Give a way to a page."""
-        return Page(self.podgate, host or f"{name}.pods.localhost", path, self.token if name == PAGES else "")
+        return Page(self.podgate, f"{name}.pods.localhost", path, self.token if name == PAGES else "")
+
+    def look(self, name: str, path: str) -> tuple[int, str]:
+        """Open a page once; give status and body."""
+        with closing(self.page(name, path)) as page:
+            return page.get()
 
     def page_command(self, name: str, before: str = "") -> str:
         """Give what a page runs, so that its processes and its launches can be counted."""
@@ -99,6 +105,10 @@ class Site:
         """Tell whether a gateway takes connections."""
         with socket.socket() as knocking:
             return knocking.connect_ex(("127.0.0.1", self.balanced.ports[number])) == 0
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """What the controllers know of each gateway, by its name: what `podgate gateways` shows, asked for faster."""
+        return {each["replica"]: each for each in self.podgate.call("GET", "gateways")["gateways"]}
 
     def start_gateway(self, number: int) -> None:
         """Start a gateway that has ended, as it was."""
@@ -153,8 +163,7 @@ class Site:
 
     def goes_on(self) -> None:
         """See that every client is answered."""
-        for member in self.crowd:
-            member.goes_on()
+        go_on(self.crowd)
 
 
 @contextmanager
