@@ -5,8 +5,8 @@
     {"kind": "routes", "document": {…}}                     {"kind": "running", "epoch": "…", "version": 7}
     {"kind": "leaf", "chain": "…", "key": "…", "default": false}
     {"kind": "answered", "host": "…"}                       {"kind": "audit", "entries": [{…}, …]}
-    {"kind": "drain"}                                       {"kind": "left", "ticket": 3}
-                                                            {"kind": "load", "links": 12, "openings": 1}
+    {"kind": "leave"}                                       {"kind": "left", "ticket": 3}
+    {"kind": "drain"}                                       {"kind": "load", "links": 12, "openings": 1}
 
 Both ask, and answer by the number of the question; each counts its own:
 

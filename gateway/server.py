@@ -73,6 +73,12 @@ class Server:
         """Stop accepting; `run` returns when everything has ended or the grace period is over."""
         self._draining.set()
 
+    def leave(self) -> None:
+        """Let each answer of HTTP be the last of its connection, which the client then makes elsewhere: to close one
+        that waits for a request might cut off the request. To be called in the loop's thread.
+        """
+        self._services.engine.is_draining = True
+
     @property
     def openings(self) -> int:
         """How many connections are being opened. May be asked for in any thread."""
@@ -98,7 +104,7 @@ class Server:
         self._listeners = []
         if self._dropping:
             self._dropping.tell(self._openings)
-        self._services.engine.is_draining = True
+        self.leave()
         self._services.relay.end_idle()
 
     def _accept(self, listener: socket.socket, _events: int) -> None:

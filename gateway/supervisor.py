@@ -43,7 +43,7 @@ CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growi
 CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
 MOST_TRAIL = 10_000  # audit entries kept for a source that is away
 TRAIL_BATCH, TRAIL_PAUSE = 500, 5.0  # entries at once, and seconds until the next try
-DRAIN = encode({"kind": "drain"})
+LEAVE, DRAIN = encode({"kind": "leave"}), encode({"kind": "drain"})
 NOTHING_TOLD = Version("none", 0)  # of a table that no source has told
 
 
@@ -117,6 +117,7 @@ class Supervisor:
         is_again = self._leaving.is_set()
         self._leaving.set()
         self._reporter.tell_now()
+        self._post_all(LEAVE)
         if is_again or not self._plan.notice or self.why_not_ready(but_leaving=True):
             self._end_accepting()  # of those who look, none sends anybody here any more
 
@@ -147,9 +148,12 @@ class Supervisor:
         for sockets in self._sockets:
             for held in sockets:
                 held.close()
+        self._post_all(DRAIN)
+
+    def _post_all(self, document: bytes) -> None:
         for worker in self._workers:
             if worker is not None:
-                worker.post(DRAIN)
+                worker.post(document)
 
     def reload(self) -> None:
         """Look at the source and the certificates again now."""
@@ -337,8 +341,9 @@ class Supervisor:
             self._workers[index] = worker
             worker.post_leaf(self._leaves.default(), default=True)
             worker.post_routes(self._snapshot())
-            if self._draining.is_set():  # since it was being started
-                worker.post(DRAIN)
+            for told, document in ((self._leaving, LEAVE), (self._draining, DRAIN)):
+                if told.is_set():  # since it was being started
+                    worker.post(document)
             nursery.start_soon(worker.send)
             nursery.start_soon(worker.listen, self._ears(nursery))
             try:

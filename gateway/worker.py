@@ -97,6 +97,8 @@ class Worker:
                     self._loop.call(self._take_question, document)
                 case "answer":
                     self._loop.call(self._questions.answer, document)
+                case "leave":
+                    self._loop.call(self._server.leave)
                 case "drain":  # and go on listening: for those who are in there are still cancels and revocations
                     self._drain()
         self._loop.call(self._questions.end)

@@ -1,6 +1,7 @@
 """What a replica tells those who look after it: whether it is ready, how it stands, and that it will drain."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,21 @@ from certs.leaf import Leaf
 from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
 from gateway.supervisor import Supervisor
 from podgate.cli import app
+from router.model import Protocol
 from router.snapshot import Version
 from tests.gateway.process import echo_once
 from tests.gateway.supervising import HOST, Told, route, snapshot, supervising
-from tests.peers import DEADLINE, Upstream, plain_to, tls_to, trusting
+from tests.peers import (
+    DEADLINE,
+    Ending,
+    TlsPeer,
+    Upstream,
+    answer_http,
+    plain_to,
+    tls_to,
+    trusting,
+    upstream,
+)
 
 ANYWHERE = ("127.0.0.1", 0)
 
@@ -102,6 +114,36 @@ async def test_a_drain_is_told_before_it_begins(tmp_path: Path, ca: trustme.CA, 
         await trio.to_thread.run_sync(echo_once, client)
         assert await ask(supervisor, "/ready") == (503, "draining")
         client.close()
+
+
+async def test_web_clients_go_elsewhere_while_a_drain_is_only_told(tmp_path: Path, ca: trustme.CA, leaf: Leaf) -> None:
+    """Whoever is told that an answer is the last sends nothing after it, which a connection that ends would lose."""
+    source = Told()
+    with upstream(answer_http) as server:
+        async with supervising(source, tmp_path, leaf, notice=60.0) as supervisor:
+            source.say(snapshot(1, [replace(route(HOST, server), protocol=Protocol.HTTP)]))
+            await source.until_acknowledged(Version("one", 1))
+            port = int(supervisor.addresses[0][1])
+            client = await trio.to_thread.run_sync(lambda: tls_to(port, trusting(ca), HOST))
+            assert not await trio.to_thread.run_sync(is_told_the_last, client)
+            supervisor.drain()
+            while not await trio.to_thread.run_sync(is_told_the_last, client):
+                pass
+            assert client.receive_to_end() == (b"", Ending.GOODBYE)
+            client.close()
+            again = await trio.to_thread.run_sync(lambda: tls_to(port, trusting(ca), HOST))
+            assert await trio.to_thread.run_sync(is_told_the_last, again)
+            again.close()
+            supervisor.drain()
+
+
+def is_told_the_last(client: TlsPeer) -> bool:
+    """Ask, and tell whether the answer is said to be the last; its body is the request as the pod got it."""
+    client.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+    seen = b""
+    while seen.count(b"\r\n\r\n") < 2:
+        seen += client.receive(1)
+    return b"\r\nconnection: close\r\n" in seen.partition(b"\r\n\r\n")[0].lower() + b"\r\n"
 
 
 async def test_when_the_notice_is_over_nothing_new_is_taken(tmp_path: Path, leaf: Leaf) -> None:
