@@ -177,12 +177,12 @@ def a_site(directory: Path) -> Iterator[Site]:
         podgate.port = ended.enter_context(haproxy(directory, balanced.servers(), balanced.CHECK, alone=alone))
         controllers = Controllers(podgate, database.database())
         ended.callback(controllers.stop_all)
-        for name in ("one", "other"):
-            controllers.start(name)
+        controllers.start("one")
         site = Site(podgate, database, controllers, balanced, directory, alone, a_mark())
         ended.callback(site.end_gateways)
         for number in range(GATEWAYS):
             site.gateways.append(balanced.start(podgate, number))
+        controllers.start("other")
         for gateway in site.gateways:
             gateway.wait_for("gateway is up on")
         ended.callback(podgate.delete_pods)
@@ -204,7 +204,8 @@ def _fill(site: Site) -> None:
     first, _, third = (replace(site.vault, port=port) for port in site.alone)
     site.join(Transaction(first))
     site.join(Listener(third))
-    for _ in range(2):
+    for _ in range(GATEWAYS):
         site.join(site.page(PAGES))
+    for _ in range(2):
         site.join(Visitor(site.vault, site.page(PAGES)))
     site.join_everywhere()
