@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,13 @@ class Podgate:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def call(self, method: str, path: str, *, at: str = "api.sock", **body: object) -> Any:
+    def call(self, method: str, path: str, **body: object) -> Any:
         """Call the API as the administrator; give what is answered."""
-        answer = self.ask(method, path, at=at, **body)
+        answer = self.ask(method, path, body)
         assert answer.is_success, f"{method} {path}: {answer.text}\n{self.log[-3000:]}"
         return answer.json() if answer.content else None
 
-    def ask(self, method: str, path: str, *, at: str = "api.sock", **body: object) -> httpx.Response:
+    def ask(self, method: str, path: str, body: Mapping[str, object], at: str = "api.sock") -> httpx.Response:
         """The same, whatever comes of it; `at` is a socket of the home."""
         transport = to_socket(self.home / "run" / at)
         token = (self.home / "admin.token").read_text().strip()

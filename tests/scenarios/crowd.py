@@ -149,7 +149,7 @@ class Changer:
 
     def ask(self, number: int) -> None:
         name = f"{self._name}-{number}"
-        answer = self._podgate.ask("POST", "users", name=name)
+        answer = self._podgate.ask("POST", "users", {"name": name})
         if answer.status_code == 201:
             self.made.append(name)
             return

@@ -143,9 +143,11 @@ class Controllers:
             if knocking.connect_ex(str(self._podgate.home / "run" / place)) != 0:
                 return {}
         try:
-            return dict(self._podgate.call("GET", "status", at=place))
+            answer = self._podgate.ask("GET", "status", {}, at=place)
         except httpx.TransportError:  # it has just ended
             return {}
+        assert answer.is_success, answer.text
+        return dict(answer.json())
 
 
 def eventually(look: Callable[[], _Found]) -> _Found:

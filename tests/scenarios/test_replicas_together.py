@@ -54,7 +54,7 @@ def test_the_leader_is_killed_while_it_starts_pods(site: Site) -> None:
         parameters = {"command": site.page_command(name, before=gate)}
         at = site.controllers.socket(survivor)
         pod = {"name": name, "template": "web", "access": "public", "parameters": parameters}
-        return site.podgate.ask("POST", "pods", at=at, **pod).status_code
+        return site.podgate.ask("POST", "pods", pod, at).status_code
 
     with site.closed_gate() as gate, ThreadPoolExecutor(1) as thread:
         asked = thread.submit(lambda: [ask_for(name) for name in names])
@@ -117,7 +117,7 @@ def test_the_database_is_restarted(site: Site, *, immediate: bool) -> None:
     go_on([changing])
 
     site.database.stop(immediate=immediate)
-    refused = site.podgate.ask("POST", "users", name=f"{how}-early")
+    refused = site.podgate.ask("POST", "users", {"name": f"{how}-early"})
     assert refused.status_code == 503
     assert "does not answer" in refused.json()["detail"]
     assert site.podgate.call("GET", f"pods/{PAGES}")["phase"] == "available"
@@ -126,7 +126,7 @@ def test_the_database_is_restarted(site: Site, *, immediate: bool) -> None:
     assert changer.refused
 
     site.database.start()
-    eventually(lambda: site.podgate.ask("POST", "users", name=f"{how}-late").status_code == 201)
+    eventually(lambda: site.podgate.ask("POST", "users", {"name": f"{how}-late"}).status_code == 201)
     site.controllers.leader()
     create(site.podgate, how, "web", "public", command=site.page_command(how))
     assert site.look(how, "/starts") == (200, STARTED)

@@ -140,14 +140,17 @@ class Site:
 
     def join_everywhere(self) -> None:
         """See that each gateway has a session that came by the balancer, which gives each the next."""
-        while set(range(GATEWAYS)) - {member.client.gateway for member in self.sessions()}:
+        while not all(self.sessions(number) for number in range(GATEWAYS)):
             assert len(self.sessions()) < 4 * GATEWAYS
             self.join(Session(self.vault))
 
     def sessions(self, gateway: int | None = None) -> list[Member]:
         """Give those who have one alone, and have it at this gateway."""
-        plain = [member for member in self.crowd if type(member.client) is Session]
-        return [member for member in plain if gateway in (None, member.client.gateway)]
+        return [
+            member
+            for member in self.crowd
+            if type(member.client) is Session and gateway in (None, member.client.gateway)
+        ]
 
     def leave(self, member: Member) -> None:
         """Let one of them end by itself; it was answered all that it asked."""
