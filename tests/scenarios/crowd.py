@@ -16,7 +16,7 @@ from gateway.cancelling import SLOT_BITS, WORKER_BITS
 from tests.running import PATIENCE, Podgate
 from tests.scenarios.databases import Way
 
-PACE = 0.05  # seconds between two questions: a dozen clients, and one machine
+PACE = 0.1  # seconds between two questions: two dozen clients, and one machine that runs everything else too
 ROUNDS = 3  # questions after which a client surely goes on
 
 
