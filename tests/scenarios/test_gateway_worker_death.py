@@ -3,12 +3,22 @@
 import os
 import select
 import signal
+import time
+from pathlib import Path
 
 from tests.gateway.process import Site, echo_once
 from tests.peers import DEADLINE, Ending, TlsPeer, Upstream, plain_to, trusting
 
 HOST = "echo.pods.test"
 LINKS, QUEUED = 40, 60
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Wait until no thread of a process runs: the signal alone only asks for that."""
+    deadline = time.monotonic() + DEADLINE
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    while any((thread / "stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
+        assert time.monotonic() < deadline, "it was not stopped"
 
 
 def test_a_killed_worker_loses_its_own_links_and_no_queued_connection(place: Site, echoing: Upstream) -> None:
@@ -19,6 +29,7 @@ def test_a_killed_worker_loses_its_own_links_and_no_queued_connection(place: Sit
         for client in links:
             echo_once(client)
         os.kill(victim, signal.SIGSTOP)  # what comes to its socket now waits in the kernel's queue
+        wait_until_stopped(victim)
         waiting = [TlsPeer(plain_to(place.port), trusting(place.ca), HOST) for _ in range(QUEUED)]
         for client in waiting:
             client.socket.sendall(client.hello())

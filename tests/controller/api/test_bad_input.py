@@ -38,7 +38,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"name": "api"}, "name", "reserved"),
         ({"name": 7}, "name", "string"),
         ({"name": None}, "name", "string"),
-        ({"template": "oracle"}, "template", "there are db, page"),
+        ({"template": "oracle"}, "template", "there are db, graph, page"),
         ({"template": ["db"]}, "template", "string"),
         ({"access": "everybody"}, "access", "public, read, write, manage, owner"),
         ({"access": 0}, "access", "string"),
