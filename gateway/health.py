@@ -7,20 +7,16 @@ One request a connection, read as far as its path. It tells nothing but this, an
 reach it who look after the gateway.
 """
 
-import errno
-import logging
 from collections.abc import Callable
 
 import trio
 
+from gateway.accepting import accepted
 from gateway.listening import listen
-
-log = logging.getLogger("podgate.health")
 
 LARGEST_HEAD = 4096  # bytes of a request's head: probes send a few hundred
 PATIENCE = 5.0  # seconds for a request to come and its answer to be taken
 MOST_CONNECTIONS = 64  # at once; further ones are closed
-REST = 1.0  # seconds after which a shortage may be over
 _END = b"\r\n\r\n"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -40,13 +36,7 @@ class Health:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
         async with trio.open_nursery() as nursery, listener:
             while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                        log.error("health: cannot take a connection: %s", error.strerror)
-                        await trio.sleep(REST)
-                    continue  # otherwise it left while it was queued (accept(2): treat like EAGAIN)
+                stream = await accepted(listener, "health")
                 if self._served >= MOST_CONNECTIONS:
                     await stream.aclose()
                     continue

@@ -7,7 +7,6 @@ connection ends. Who does not show what it is hears nothing and is not told anyt
 Everything has a limit, since strangers may reach the port: what is read, for how long, and how many at once.
 """
 
-import errno
 import logging
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from certs.files import CertificateProblem
+from gateway.accepting import accepted
 from gateway.cancelling import LONG, PATIENCE
 from gateway.identity import Identity, NoPeerError, TlsStream, greet
 from gateway.listening import listen
@@ -56,13 +56,7 @@ class Peers:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
         async with trio.open_nursery() as nursery, listener:
             while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                        log.error("peers: cannot take a connection: %s", error.strerror)
-                        await trio.sleep(REST)
-                    continue  # otherwise it left while it was queued (accept(2): treat like EAGAIN)
+                stream = await accepted(listener, "peers")
                 nursery.start_soon(self._serve_one, stream, deliver)
 
     async def _serve_one(self, stream: trio.SocketStream, deliver: Deliver) -> None:
