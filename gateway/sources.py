@@ -19,6 +19,7 @@ log = logging.getLogger("podgate.routes")
 
 CREDENTIALS = ("user", "token", "key")  # the tables of a routes file beside its routes
 FILE_LOOK = 0.2  # seconds between two looks at a routes file
+UNREST = 5  # looks at most that a file is left alone because it is being written
 LARGEST_FILE = 256 << 20  # bytes
 
 Documents = trio.MemorySendChannel[object]
@@ -50,7 +51,9 @@ class Source(Protocol):
 class RoutesFile:
     """A TOML file of `[[route]]` tables, and of `[[user]]`, `[[token]]` and `[[key]]` ones.
 
-    A change is live within a second, an unreadable file changes nothing.
+    A change is live about half a second after the last of it is written, an unreadable file changes nothing. A file
+    that is written in place is empty at first and then half of it: so it is read when two looks found the same. One
+    that never rests is read after a second nevertheless, and `reload` reads it at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,25 +61,24 @@ class RoutesFile:
         self._path = path
         self._epoch = f"file-{secrets.token_hex(4)}"
         self._number = 0
-        self._seen: object = None
+        self._taken: object = None
         self._reload = trio.Event()
 
     async def follow(self, documents: Documents) -> None:
         """Send a snapshot of the file now and after each change."""
-        self._seen = None
+        before: object = None
+        self._taken, looks = None, UNREST  # the first is read at once
         while True:
             signature = self._signature()
-            if signature != self._seen:
-                self._seen = signature
-                content = self._read()
-                if content is not None:
-                    self._number += 1
-                    version = {"epoch": self._epoch, "version": self._number}
-                    await documents.send({"kind": "snapshot", **version, **content})
+            looks = 0 if signature == self._taken else looks + 1
+            if looks and (signature == before or looks >= UNREST):
+                looks = 0
+                await self._take(signature, documents)
+            before = signature
             with trio.move_on_after(FILE_LOOK):
                 await self._reload.wait()
                 self._reload = trio.Event()
-                self._seen = None
+                self._taken, looks = None, UNREST
 
     async def acknowledge(self, version: Version, rejected: Sequence[Rejected]) -> None:
         """Log it: a file has nobody to tell."""
@@ -93,6 +95,14 @@ class RoutesFile:
     def reload(self) -> None:
         """Read the file again."""
         self._reload.set()
+
+    async def _take(self, signature: object, documents: Documents) -> None:
+        self._taken = signature
+        content = self._read()
+        if content is not None:
+            self._number += 1
+            version = {"epoch": self._epoch, "version": self._number}
+            await documents.send({"kind": "snapshot", **version, **content})
 
     def _signature(self) -> object:
         try:

@@ -53,6 +53,12 @@ class Candidate:
         with trio.fail_after(PATIENCE):
             await self.leading.wait()
 
+    async def locks(self) -> None:
+        """Wait until it holds the lock, though its term may not have begun."""
+        with trio.fail_after(PATIENCE), connect(self.url) as connection:
+            while not connection.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchone():
+                await trio.lowlevel.checkpoint()
+
     async def is_over(self) -> None:
         with trio.fail_after(PATIENCE):
             await self.ended.wait()
@@ -61,6 +67,12 @@ class Candidate:
 def end_sessions(url: URL, holding: str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'") -> None:
     with connect(url) as connection:
         connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({holding}) AS held".encode())
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the server end a silent session sooner, and leaders speak as much more often."""
+    monkeypatch.setattr(leadership, "SILENCE", 2)
+    monkeypatch.setattr(leadership, "BEAT", 0.2)
 
 
 async def test_one_leads_and_another_when_it_ends(database: URL, nursery: trio.Nursery) -> None:
@@ -111,7 +123,7 @@ async def test_who_has_lost_its_session_learns_it_before_it_acts(database: URL, 
 async def test_a_session_that_says_nothing_is_ended_by_the_server(
     database: URL, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leadership, "SILENCE", 1)
+    impatient(monkeypatch)
     one = Candidate(database)
     with connect(database, idle_session_timeout="1s") as asleep:
         assert asleep.execute("SELECT pg_try_advisory_lock(%s)", (LEADER_LOCK,)).fetchone() == (True,)
@@ -125,10 +137,11 @@ async def test_a_session_that_says_nothing_is_ended_by_the_server(
 async def test_who_loses_the_lock_before_its_term_ends_nobody_elses(
     database: URL, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leadership, "SILENCE", 1)
+    impatient(monkeypatch)
     late, other = Candidate(database, "late"), Candidate(database, "other")
     async with late.changing:  # a change of its own takes so long that the server ends its session
         first = await nursery.start(late.run)
+        await late.locks()
         second = await nursery.start(other.run)
         await other.leads()
     first.cancel()
