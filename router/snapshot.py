@@ -25,7 +25,8 @@ from router.credentials import (
     to_document,
 )
 from router.hostname import InvalidName, check_pattern
-from router.model import InvalidRoute, Route, host_of_document, parse_route
+from router.model import Route
+from router.routedocument import InvalidRoute, host_of_document, parse_route
 from router.table import RouteTable
 
 
