@@ -39,10 +39,11 @@ from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
 from gateway.ways import is_open_to_all
 from gateway.web.answers import state_refusal
-from gateway.web.exchange import Exchange, Leaving
+from gateway.web.exchange import Leaving
 from gateway.web.judging import is_from_allowed_network, network_refusal
-from gateway.web.visit import Admitted, Answer, Policy, Visit
-from gateway.wire import clienthello, httphead, postgres
+from gateway.web.opening import RequestOpening
+from gateway.web.visit import Policy, Visit
+from gateway.wire import clienthello, postgres
 from gateway.wire.clienthello import ClientHello
 from gateway.wire.opening import Opening, recognise
 from gateway.wire.verdict import Malformed, More, Verdict
@@ -53,7 +54,6 @@ from router.model import Protocol, Route, RouteState
 log = logging.getLogger("podgate.opening")
 
 _HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
-MOST_OWN = 32  # links of one client address to Podgate itself: all people share the few it serves at once
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
 
 
@@ -87,9 +87,10 @@ class Connection:
         tls.unread = leaving.unread
 
         async def go_on() -> Link:
+            opening = RequestOpening(self.services, tls, link.visit)
             if leaving.answer is not None:
-                await self._answer(tls, leaving.answer)
-            return await self.lead(tls, link.visit, link.route)
+                await opening.answer(leaving.answer)
+            return await opening.lead()
 
         await self._guarded(go_on)
 
@@ -143,7 +144,7 @@ class Connection:
         if route is None or route.protocol is Protocol.POSTGRES:
             return await DatabaseOpening(self.services, tls, visit, ahead).lead(route)
         if route.protocol is Protocol.HTTP:
-            return await self._lead_request(tls, visit)
+            return await RequestOpening(self.services, tls, visit).lead()
         if route.protocol is Protocol.BOLT:
             return await self._lead_graph(tls, visit, route, ahead)
         proof = self.admit(visit, route)
@@ -159,30 +160,12 @@ class Connection:
             self.protocol = Protocol.HTTP
             head = await read_request(tls, route)
             if head is None:
-                return await self._lead_request(tls, visit)
+                return await RequestOpening(self.services, tls, visit).lead()
             if not is_from_own_page(head, visit):
                 visit = replace(visit, certificate=None)
             tls = self.tls = await upgrade(tls, head, visit)
             self.protocol = Protocol.BOLT
         return await GraphOpening(self.services, tls, visit, ahead).lead()
-
-    async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
-        engine = self.services.engine
-        while True:
-            head, admitted = await self.admit_request(tls, visit)
-            exchange = Exchange(engine, visit, admitted)
-            first = bytes(exchange.start(head, tls.unread))
-            if exchange.leaving is not None and exchange.leaving.answer is not None:
-                await self._answer(tls, exchange.leaving.answer)
-            if admitted.route.own and self.services.relay.upkeep.own_by_address[self.ip] >= MOST_OWN:
-                raise Refusal(Reason.TOO_MANY, f"your address has {MOST_OWN} connections to Podgate itself open")
-            upstream = (await dial(admitted.route, self.services.options.connect_timeout)).socket
-            if admitted.policy is engine.policy:
-                break
-            upstream.close()
-        tls.unread = b""
-        handle = handle_of(tls.connection)
-        return Link(self.client, handle, upstream, admitted.route, visit, first, web=exchange, tls=tls)
 
     def _renewed(self, route: Route) -> Route:
         """Give the route as it is by the policy now in force, from now on ours. Raises Refusal."""
@@ -308,26 +291,6 @@ class Connection:
             raise state_refusal(route, self.host)
         self.services.engine.trail.allowed(visit, route, principal)
         return proof
-
-    async def admit_request(self, tls: TlsClient, visit: Visit) -> tuple[httphead.RequestHead, Admitted]:
-        """Answer requests until one may go to its pod. Raises Refusal, and Answered when there is no next one."""
-        while True:
-            try:
-                head = await tls.look(httphead.parse_head)
-            except Malformed as error:
-                raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
-            decision = self.services.engine.decide(head, visit)
-            if isinstance(decision, Admitted):
-                return head, decision
-            await self._answer(tls, decision)
-            tls.unread = tls.unread[head.size :]
-
-    async def _answer(self, tls: TlsClient, answer: Answer) -> None:
-        """Send an answer of our own. Raises Answered if it is the last."""
-        log.info("%s %s: %s", self.address, self.host, answer.why)
-        await tls.send(answer.data)
-        if not answer.keeps_alive:
-            raise Answered
 
     def _asks_for_certificate(self, route: Route) -> bool:
         return route.certificates and bool(self.services.options.client_ca)
