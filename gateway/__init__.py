@@ -9,6 +9,7 @@ The walk of one connection through the files:
       waiting       what a phase may wait for
       balancing     whose connection it is, where a balancer is believed
       sniffing      looks at the first bytes without taking them
+      starttls      from these to the ClientHello; Postgres asks for TLS first
       wire/         knows what they mean: TLS ClientHello, Postgres, Bolt, HTTP (no I/O)
       certificates  the leaf for the server name; `tls` shakes hands with it
       postgres/     logs Postgres clients in, and itself in to their databases

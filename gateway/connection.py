@@ -19,7 +19,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Literal, NoReturn
 
 from gateway.balancing import Named, introduced, written
 from gateway.bolt.arriving import is_bolt, is_from_own_page, read_request, upgrade
@@ -27,13 +26,13 @@ from gateway.bolt.opening import GraphOpening
 from gateway.errors import Abandoned, Answered, Reason, Refusal
 from gateway.link import Link
 from gateway.openssl import handle_of
-from gateway.parting import part, refuse_plaintext
+from gateway.parting import part
 from gateway.postgres.naming import unknown
 from gateway.postgres.opening import DatabaseOpening
 from gateway.proof import Proof, by_certificate
 from gateway.replies import reply
 from gateway.services import Services
-from gateway.sniffing import peek, peek_now
+from gateway.starttls import reach_hello
 from gateway.tls import TlsClient, alert, handshake
 from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
@@ -43,10 +42,8 @@ from gateway.web.exchange import Leaving
 from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.opening import RequestOpening
 from gateway.web.visit import Policy, Visit
-from gateway.wire import clienthello, postgres
 from gateway.wire.clienthello import ClientHello
-from gateway.wire.opening import Opening, recognise
-from gateway.wire.verdict import Malformed, More, Verdict
+from gateway.wire.verdict import Malformed
 from router.access import Decision, Principal, decide
 from router.hostname import InvalidName, normalise
 from router.model import Protocol, Route, RouteState
@@ -186,27 +183,9 @@ class Connection:
             raise Abandoned("there is no room for another connection of its address")
 
     async def sniff(self) -> ClientHello:
-        """Get to the ClientHello, by way of Postgres' StartTLS if need be; it stays in the socket for OpenSSL."""
-        opening = await peek(self.client, _recognise)
-        if opening is Opening.POSTGRES_GSS:
-            self._answer_request(b"N")
-            opening = await peek(self.client, _recognise)
-        if opening is Opening.POSTGRES_SSL:
-            self.protocol = Protocol.POSTGRES
-            self._answer_request(b"S")
-            opening = await peek(self.client, _recognise)
-        if isinstance(opening, ClientHello):
-            return opening
-        if opening is Opening.POSTGRES_CANCEL:
-            await self._cancel()
-        return await refuse_plaintext(self.client, opening, self.services.options.public_port)
-
-    async def _cancel(self) -> NoReturn:
-        """Take a wish to cancel a query, which most clients send without TLS. Raises Answered: it gets no answer."""
-        request = await peek(self.client, postgres.parse_startup)
-        if isinstance(request, postgres.CancelRequest):
-            await self.services.sessions.cancel(request, self.ip, None)
-        raise Answered("cancel request without tls")
+        """Get to the ClientHello; what comes before it may tell the protocol."""
+        hello, self.protocol = await reach_hello(self.client, self.ip, self.services)
+        return hello
 
     def route(self, hello: ClientHello) -> Route | None:
         """Find where the client's server name leads; None: to a database that its startup message may name. Raises
@@ -336,19 +315,6 @@ class Connection:
             return False
         route = self.policy.routes.find(self.host)
         return await self.services.certificates.get(self.host, route.host if route else None) is not None
-
-    def _answer_request(self, answer: bytes) -> None:
-        """Answer an SSLRequest or GSSENCRequest; bytes that follow it unasked are an attack (CVE-2021-23214)."""
-        self.client.recv(postgres.SSL_REQUEST_SIZE)
-        if peek_now(self.client):
-            raise Abandoned("bytes after the SSL request, sent before it was answered")
-        self.client.send(answer)
-
-
-def _recognise(head: bytes) -> Opening | ClientHello | More | Literal[Verdict.NOT_THIS]:
-    """Tell what a client begins with; of TLS, its hello."""
-    opening = recognise(head)
-    return clienthello.parse(head) if opening is Opening.TLS else opening
 
 
 def _forbidden(route: Route, host: str, principal: Principal | None) -> Refusal:
