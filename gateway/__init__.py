@@ -15,6 +15,7 @@ The walk of one connection through the files:
       postgres/     logs Postgres clients in, and itself in to their databases
       bolt/         the same for Bolt; `ways`, `placing` and `dialogue` are what both need
       proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
+      admission     may they, where nothing else is looked at (`tcp`)
       web/          the HTTP engine: judges, rewrites and passes on each request (I/O: `opening`, `relaying`)
       upstream      dials the pod
       errors        why a connection is refused; `replies` says so in its own protocol, `parting` lets it read that

@@ -20,6 +20,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from gateway.admission import admit
 from gateway.balancing import Named, introduced, written
 from gateway.bolt.arriving import is_bolt, is_from_own_page, read_request, upgrade
 from gateway.bolt.opening import GraphOpening
@@ -29,24 +30,21 @@ from gateway.openssl import handle_of
 from gateway.parting import part
 from gateway.postgres.naming import unknown
 from gateway.postgres.opening import DatabaseOpening
-from gateway.proof import Proof, by_certificate
+from gateway.proof import by_certificate
 from gateway.replies import reply
 from gateway.services import Services
 from gateway.starttls import reach_hello
 from gateway.tls import TlsClient, alert, handshake
 from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
-from gateway.ways import is_open_to_all
-from gateway.web.answers import state_refusal
+from gateway.ways import is_open_to_all, route_now
 from gateway.web.exchange import Leaving
-from gateway.web.judging import is_from_allowed_network, network_refusal
 from gateway.web.opening import RequestOpening
 from gateway.web.visit import Policy, Visit
 from gateway.wire.clienthello import ClientHello
 from gateway.wire.verdict import Malformed
-from router.access import Decision, Principal, decide
 from router.hostname import InvalidName, normalise
-from router.model import Protocol, Route, RouteState
+from router.model import Protocol, Route
 
 log = logging.getLogger("podgate.opening")
 
@@ -144,12 +142,14 @@ class Connection:
             return await RequestOpening(self.services, tls, visit).lead()
         if route.protocol is Protocol.BOLT:
             return await self._lead_graph(tls, visit, route, ahead)
-        proof = self.admit(visit, route)
+        engine = self.services.engine
+        proof = admit(visit, route, self.policy, engine)
         upstream = (await dial(route, self.services.options.connect_timeout)).socket
-        if self.policy is not self.services.engine.policy:
+        if self.policy is not engine.policy:
+            self.policy = engine.policy
             with closed_on_error(upstream):
-                route = self._renewed(route)
-                proof = self.admit(visit, route)
+                route = route_now(self.policy.routes, self.host, route.protocol)
+                proof = admit(visit, route, self.policy, engine)
         return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
 
     async def _lead_graph(self, tls: TlsClient, visit: Visit, route: Route, ahead: Ahead | None) -> Link:
@@ -163,14 +163,6 @@ class Connection:
             tls = self.tls = await upgrade(tls, head, visit)
             self.protocol = Protocol.BOLT
         return await GraphOpening(self.services, tls, visit, ahead).lead()
-
-    def _renewed(self, route: Route) -> Route:
-        """Give the route as it is by the policy now in force, from now on ours. Raises Refusal."""
-        self.policy = self.services.engine.policy
-        found = self.policy.routes.find(self.host)
-        if found is None or found.protocol is not route.protocol:
-            raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {self.host} any more")
-        return found
 
     # ---- the phases
 
@@ -212,7 +204,8 @@ class Connection:
         self.protocol = route.protocol
         says_more = route.protocol is not Protocol.TCP or self._asks_for_certificate(route)
         if not says_more:
-            self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
+            # Nothing more will be known of the client.
+            admit(Visit(self.host, self.ip, self.address), route, self.policy, self.services.engine)
         return route
 
     def _may_dial_ahead(self, hello: ClientHello, route: Route) -> bool:
@@ -252,24 +245,6 @@ class Connection:
         proof = by_certificate(certificate) if certificate is not None else None
         options = self.services.options
         return Visit(self.host, self.ip, self.address, proof, options.public_port, options.console)
-
-    def admit(self, visit: Visit, route: Route) -> Proof | None:
-        """Let through who may go to a pod that can be gone to, and give what proves it. Raises Refusal."""
-        if not is_from_allowed_network(route, visit):
-            raise network_refusal(self.host, self.ip)
-        proof = visit.certificate
-        principal = None
-        if proof is not None:
-            principal = proof.principal(self.policy.credentials, self.services.engine.clock())
-        decision = decide(route.access, principal, route.pod, route.grants)
-        if decision is not Decision.ALLOWED:
-            refusal = _forbidden(route, self.host, principal)
-            self.services.engine.trail.refused(visit, route, principal, refusal.message)
-            raise refusal
-        if route.state is not RouteState.AVAILABLE:
-            raise state_refusal(route, self.host)
-        self.services.engine.trail.allowed(visit, route, principal)
-        return proof
 
     def _asks_for_certificate(self, route: Route) -> bool:
         return route.certificates and bool(self.services.options.client_ca)
@@ -315,14 +290,3 @@ class Connection:
             return False
         route = self.policy.routes.find(self.host)
         return await self.services.certificates.get(self.host, route.host if route else None) is not None
-
-
-def _forbidden(route: Route, host: str, principal: Principal | None) -> Refusal:
-    """Refuse one who may not go to a pod that does not speak HTTP."""
-    message = f"{host} asks for access level {route.access}"
-    if principal is not None:
-        return Refusal(Reason.FORBIDDEN, f"{message}, and {principal} does not hold it", "Ask its owner to share it.")
-    hint = "Its owner can have it ask for client certificates: podgate pod access NAME LEVEL --client-certificates"
-    if route.certificates:
-        hint = "Connect with a client certificate: podgate certificate issue"
-    return Refusal(Reason.FORBIDDEN, f"{message}, and your client has not shown who you are", hint)
