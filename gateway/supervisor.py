@@ -8,7 +8,6 @@ strangers. It accepts nothing and relays nothing itself.
 import logging
 import resource
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import httpx
 import trio
 
 from gateway import lastgood
+from gateway.audit import Delivery
 from gateway.balancing import written
 from gateway.control import encode
 from gateway.enrolment import reason_of
@@ -41,8 +41,6 @@ SAVE_PAUSE = 1.0  # seconds that changes are gathered before the table is writte
 RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost source
 CRASH_SPAN = 5.0  # seconds: a worker that ends sooner is replaced after a growing pause
 CRASH_FIRST, CRASH_LAST = 0.1, 5.0  # seconds of that pause
-MOST_TRAIL = 10_000  # audit entries kept for a source that is away
-TRAIL_BATCH, TRAIL_PAUSE = 500, 5.0  # entries at once, and seconds until the next try
 LEAVE, DRAIN = encode({"kind": "leave"}), encode({"kind": "drain"})
 NOTHING_TOLD = Version("none", 0)  # of a table that no source has told
 
@@ -76,8 +74,6 @@ class Supervisor:
         self._changed = trio.Event()  # the same for the table
         self._leaving = trio.Event()  # it says so, and may still take connections
         self._draining = trio.Event()  # it takes none any more
-        self._trail: deque[dict[str, Any]] = deque(maxlen=MOST_TRAIL)  # audit entries for the source
-        self._trailed = trio.Event()
         self.ready = trio.Event()  # every worker accepts connections
         leaves.default()  # a broken certificate is told now, not at the first connection
         most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # workers have the same limit, and cannot complain
@@ -89,6 +85,7 @@ class Supervisor:
         self._places = Places()
         self._health = Health(plan.health, self.why_not_ready) if plan.health else None
         self._reporter = Reporter(source, self._standing)
+        self._delivery = Delivery(source)
 
     @property
     def workers(self) -> list[int]:
@@ -98,7 +95,7 @@ class Supervisor:
     async def run(self) -> None:
         """Serve until `drain`, and then until every worker has ended."""
         async with trio.open_nursery() as nursery:
-            tasks = (self._follow, self._acknowledge, self._renew, self._save, self._have_patience, self._report)
+            tasks = (self._follow, self._acknowledge, self._renew, self._save, self._have_patience, self._delivery.run)
             for task in (*tasks, self._passing.serve, self._reporter.run, self._leave):
                 nursery.start_soon(task)
             if self._health is not None:
@@ -241,22 +238,6 @@ class Supervisor:
                     continue
             await self._running.wait()
 
-    async def _report(self) -> None:
-        """Pass on what the workers tell for the audit log; while the source is away the newest are kept."""
-        while True:
-            await self._trailed.wait()
-            self._trailed = trio.Event()
-            while self._trail:
-                batch = [self._trail.popleft() for _ in range(min(len(self._trail), TRAIL_BATCH))]
-                try:
-                    await self._source.report(batch)
-                except httpx.HTTPStatusError as error:  # it will not take these another time either
-                    log.error("audit: %d entries are lost: %s", len(batch), error)
-                except (OSError, httpx.HTTPError) as error:
-                    log.warning("audit: %d entries could not be passed on yet: %s", len(batch), error)
-                    self._trail.extendleft(reversed(batch))
-                    await trio.sleep(TRAIL_PAUSE)
-
     def _common_version(self) -> Version | None:
         """Give the version that every accepting worker runs or has passed, if there is one."""
         versions = [worker.version for worker in self._workers if worker is not None and worker.version is not None]
@@ -361,7 +342,7 @@ class Supervisor:
         return {
             "running": lambda _worker, _document: self._on_running(),
             "want": lambda worker, document: self._give_leaf(worker, document["host"]),
-            "audit": lambda _worker, document: self._on_audit(document["entries"]),
+            "audit": lambda _worker, document: self._delivery.take(document["entries"]),
             "ask": lambda worker, document: self._on_question(worker, document, nursery),
             "load": lambda worker, document: self._on_load(worker, document),
             "left": lambda worker, document: self._places.leave(worker, document["ticket"]),
@@ -382,10 +363,6 @@ class Supervisor:
             len(accepting), sum(worker.links for worker in accepting), sum(worker.openings for worker in accepting),
             self._leaving.is_set(), tuple(written(address) for address in self.addresses),
         )  # fmt: skip
-
-    def _on_audit(self, entries: list[dict[str, Any]]) -> None:
-        self._trail.extend(entries)
-        self._trailed.set()
 
     def _on_running(self) -> None:
         if all(worker is not None and worker.version is not None for worker in self._workers):
