@@ -21,7 +21,8 @@ The walk of one connection through the files:
       errors        why a connection is refused; `replies` says so in its own protocol, `parting` lets it read that
     link          what is known of an established connection
     relay         owns every link until both sides have ended; `openssl` is TLS without copies, `transform` what the
-                  bytes of some links pass through, `resting` how long one that streams is left alone
+                  bytes of some links pass through, `resting` how long one that streams is left alone, `ending` how a
+                  side's end is passed on
     services      what the connections of a worker share; `failures` counts wrong credentials
     upkeep        looks at each link now and then, for what no event tells
     revocation    ends links whose access was taken back
