@@ -5,29 +5,27 @@ Where replicas share it, `begin` starts the transaction of the next change ahead
 changed: what is decided from then on, until that change or `end`, is decided by what is.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from sqlalchemy import URL, Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import URL, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from controller.identity import Entry
-from controller.model import Event, Phase, Pod, Status, Want
+from controller.model import Event, Pod
 from controller.store import schema, turns
 from controller.store.directory import Change, Directory, Upsert, read_directory
-from controller.store.journal import Question, read_entries, storable, trim_entries, write_entries
+from controller.store.journal import Question, read_entries, trim_entries, write_entries
+from controller.store.pods import pod_of, read_events, read_pods, row_of, seen_values, wanted_values, write_events
 from controller.store.postgres import open_server
 from controller.store.presence import Followed, Following, pass_on, read_followed, tell_followed
-from controller.store.sharing import Shared, read_shared, write_shared
+from controller.store.sharing import Shared, write_shared
 from controller.store.sqlite import open_file
 from controller.store.turns import PEOPLE, State
-from router.access import AccessLevel
 from router.snapshot import Rejected, Version
-
-MOST_EVENTS = 100  # of one pod; the oldest go first
 
 
 class NameTaken(Exception):
@@ -168,10 +166,10 @@ class Store:
             return None
         subjects = turns.changed_since(connection, now, known)
         if subjects is None:
-            pods: dict[str, Pod | None] = {pod.key: pod for pod in _pods(connection)}
+            pods: dict[str, Pod | None] = {pod.key: pod for pod in read_pods(connection)}
             return News(now, pods, read_directory(connection), _scopes(connection), everything=True)
         pods = dict.fromkeys(subjects - {PEOPLE, ""})
-        pods |= {pod.key: pod for pod in (_pods(connection, pods.keys()) if pods else ())}
+        pods |= {pod.key: pod for pod in (read_pods(connection, pods.keys()) if pods else ())}
         if PEOPLE not in subjects:
             return News(now, pods, None, {}, everything=False)
         return News(now, pods, read_directory(connection), _scopes(connection), everything=False)
@@ -179,21 +177,19 @@ class Store:
     def pods(self) -> list[Pod]:
         """Give every pod, oldest first."""
         with self._database.transaction() as connection:
-            return _pods(connection)
+            return read_pods(connection)
 
     def create(self, pod: Pod, event: Event, entries: Sequence[Entry] = ()) -> Pod:
         """Add a pod and give it back with its number. Raises NameTaken."""
-        values: dict[str, Any] = {"key": pod.key, "name": pod.name, "template": pod.template, "access": str(pod.access)}
-        values |= {"parameters": dict(pod.parameters), "env": dict(pod.env), "secrets": dict(pod.secrets)}
-        values |= {"created_at": pod.created_at, "owner": pod.owner} | _wanted(pod) | _seen(pod)
+        row = insert(schema.pods).values(row_of(pod)).returning(schema.pods)
         with self._change(pod.key) as connection:
             try:
-                added = connection.execute(insert(schema.pods).values(values).returning(schema.pods)).mappings().one()
+                added = connection.execute(row).mappings().one()
             except IntegrityError as error:
                 raise NameTaken(pod.name) from error
             write_shared(connection, pod)
-            created = _pod(added, Shared.of(pod))
-            _remember(connection, created.number, [event])
+            created = pod_of(added, Shared.of(pod))
+            write_events(connection, created.number, [event])
             write_entries(connection, entries)
             return created
 
@@ -201,8 +197,8 @@ class Store:
         """Write what is now wanted of a pod, and its status as it is to begin from there."""
         with self._change(pod.key) as connection:
             row = update(schema.pods).where(schema.pods.c.number == pod.number)
-            if connection.execute(row.values(_wanted(pod) | _seen(pod))).rowcount:
-                _remember(connection, pod.number, [event])
+            if connection.execute(row.values(wanted_values(pod) | seen_values(pod))).rowcount:
+                write_events(connection, pod.number, [event])
             write_entries(connection, entries)
 
     def share(self, pod: Pod, entries: Sequence[Entry]) -> None:
@@ -221,7 +217,7 @@ class Store:
         with self._change(pod.key, as_leader=as_leader) as connection:
             row = update(schema.pods).where(schema.pods.c.number == pod.number)
             if connection.execute(row.values(values)).rowcount:
-                _remember(connection, pod.number, events)
+                write_events(connection, pod.number, events)
             write_entries(connection, entries)
 
     def save_status(self, pod: Pod, events: Iterable[Event]) -> None:
@@ -229,8 +225,8 @@ class Store:
         table = schema.pods
         with self._change(pod.key, as_leader=True) as connection:
             row = update(table).where(table.c.number == pod.number, table.c.generation <= pod.generation)
-            if connection.execute(row.where(table.c.want == str(pod.want)).values(_seen(pod))).rowcount:
-                _remember(connection, pod.number, events)
+            if connection.execute(row.where(table.c.want == str(pod.want)).values(seen_values(pod))).rowcount:
+                write_events(connection, pod.number, events)
 
     def forget(self, pod: Pod) -> None:
         """Take a pod out, and with it its events, grants, links and tokens; its name is free after this."""
@@ -240,10 +236,8 @@ class Store:
 
     def events(self, pod: Pod) -> list[Event]:
         """Give the events of a pod, newest last."""
-        table = schema.events
         with self._database.transaction() as connection:
-            rows = connection.execute(select(table).where(table.c.pod == pod.number).order_by(table.c.number))
-            return [Event(row.at, row.kind, row.message) for row in rows]
+            return read_events(connection, pod.number)
 
     def directory(self) -> Directory:
         """Give everything there is of people."""
@@ -287,59 +281,5 @@ class Store:
             return _scopes(connection)
 
 
-def _pods(connection: Connection, keys: Collection[str] | None = None) -> list[Pod]:
-    """Read every pod, or those with these keys, oldest first."""
-    shared = read_shared(connection, keys)
-    wanted = select(schema.pods).order_by(schema.pods.c.number)
-    rows = connection.execute(wanted if keys is None else wanted.where(schema.pods.c.key.in_(list(keys)))).mappings()
-    return [_pod(row, shared.get(row["key"], Shared())) for row in rows]
-
-
 def _scopes(connection: Connection) -> dict[str, str]:
     return {row.hash: row.scope for row in connection.execute(select(schema.tokens))}
-
-
-def _remember(connection: Connection, number: int, events: Iterable[Event]) -> None:
-    table = schema.events
-    rows = [{"pod": number, "at": event.at, "kind": event.kind, "message": storable(event.message)} for event in events]
-    if not rows:
-        return
-    connection.execute(insert(table), rows)
-    newest = select(table.c.number).where(table.c.pod == number).order_by(table.c.number.desc()).limit(MOST_EVENTS)
-    connection.execute(delete(table).where(table.c.pod == number, table.c.number.not_in(newest)))
-
-
-def _wanted(pod: Pod) -> dict[str, Any]:
-    return {"want": str(pod.want)}
-
-
-def _seen(pod: Pod) -> dict[str, Any]:
-    values = {name: getattr(pod.status, name) for name in Status.__slots__}
-    return {
-        **values, "phase": str(pod.status.phase), "message": storable(pod.status.message),
-        "generation": pod.generation, "upstreams": dict(pod.upstreams),
-    }  # fmt: skip
-
-
-def _pod(row: RowMapping, shared: Shared) -> Pod:
-    status = {name: row[name] for name in Status.__slots__ if name != "phase"}
-    return Pod(
-        number=row["number"],
-        key=row["key"],
-        name=row["name"],
-        template=row["template"],
-        access=AccessLevel.parse(row["access"]),
-        created_at=row["created_at"],
-        want=Want(row["want"]),
-        generation=row["generation"],
-        parameters=row["parameters"],
-        env=row["env"],
-        secrets=row["secrets"],
-        pending=row["pending"],
-        status=Status(phase=Phase(row["phase"]), **status),
-        owner=row["owner"],
-        grants=shared.grants,
-        links=tuple(shared.links),
-        endpoints=shared.endpoints,
-        upstreams=row["upstreams"],
-    )

@@ -24,7 +24,8 @@ from controller.store import journal, schema
 from controller.store.database import MIGRATIONS, StoreFailure
 from controller.store.directory import SealingKey, put_group, put_key, put_person, put_sign_in, put_token, remove_person
 from controller.store.journal import LONGEST_KEPT, Question
-from controller.store.store import MOST_EVENTS, NameTaken, Store
+from controller.store.pods import MOST_EVENTS
+from controller.store.store import NameTaken, Store
 from router.access import AccessLevel
 from router.model import WebRules
 from router.routedocument import parse_network
