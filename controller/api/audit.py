@@ -7,12 +7,7 @@ from fastapi import APIRouter, Query
 
 from controller.api.access import Called
 from controller.api.documents import timestamp
-from controller.api.identity import (
-    MOST_ENTRIES_AT_ONCE,
-    EntryDocument,
-    EntryList,
-    GatewayEntries,
-)
+from controller.api.peopledocuments import MOST_ENTRIES_AT_ONCE, EntryDocument, EntryList, GatewayEntries
 from controller.api.problems import Problem
 from controller.api.routes import check_replica
 from controller.control import Control

@@ -1,6 +1,6 @@
 """The endpoints of a pod as callers name them, and what may be changed of how they are used."""
 
-from controller.api.documents import EndpointChange
+from controller.api.poddocuments import EndpointChange
 from controller.model import NO_RULES, EndpointSettings
 from controller.templates import Template
 from router.model import Protocol

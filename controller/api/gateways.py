@@ -3,14 +3,14 @@
 from fastapi import APIRouter
 
 from controller.api.access import Called, need_admin
-from controller.api.documents import (
+from controller.api.documents import timestamp
+from controller.api.gatewaydocuments import (
     GatewayDocument,
     GatewayList,
     GatewayTokenDocument,
     GatewayTokenList,
     NewGatewayToken,
     Refused,
-    timestamp,
 )
 from controller.control import Control
 from controller.gateways import Gateway

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from controller.api.access import Called, Refused, need_admin, need_whole
 from controller.api.documents import timestamp
-from controller.api.identity import (
+from controller.api.peopledocuments import (
     GroupDocument,
     GroupList,
     LimitDocument,

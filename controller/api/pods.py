@@ -10,7 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from controller.addresses import credentials_of, uris_of
 from controller.api.access import Called, check, need_maker, no_maker, see, visible, while_allowed
-from controller.api.documents import (
+from controller.api.documents import timestamp
+from controller.api.endpoints import InvalidEndpoint, endpoint_settings
+from controller.api.poddocuments import (
     CredentialDocument,
     EndpointChange,
     EndpointDocument,
@@ -19,9 +21,7 @@ from controller.api.documents import (
     NewPod,
     PodDocument,
     PodList,
-    timestamp,
 )
-from controller.api.endpoints import InvalidEndpoint, endpoint_settings
 from controller.api.problems import Problem, shown
 from controller.api.streaming import Stream, end_with_reader
 from controller.control import Control

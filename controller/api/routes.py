@@ -10,12 +10,7 @@ from certs.authority import Authority
 from certs.client import InvalidRequest
 from certs.files import CertificateProblem
 from controller.api.access import Called
-from controller.api.documents import (
-    Acknowledgement,
-    GatewayCertificates,
-    GatewayRequest,
-    GatewayStanding,
-)
+from controller.api.gatewaydocuments import Acknowledgement, GatewayCertificates, GatewayRequest, GatewayStanding
 from controller.api.problems import Problem
 from controller.api.streaming import Stream
 from controller.control import Control

@@ -6,9 +6,9 @@ from dataclasses import replace
 from fastapi import APIRouter
 
 from controller.api.access import Called, check, need_admin, see, too_low
-from controller.api.documents import EndpointChange, EndpointDocument, timestamp
+from controller.api.documents import timestamp
 from controller.api.endpoints import DEFAULT, InvalidEndpoint, endpoint_settings
-from controller.api.identity import (
+from controller.api.peopledocuments import (
     GrantDocument,
     GrantsDocument,
     Level,
@@ -17,6 +17,7 @@ from controller.api.identity import (
     NewLinkDocument,
     NewOwner,
 )
+from controller.api.poddocuments import EndpointChange, EndpointDocument
 from controller.api.pods import endpoint_document
 from controller.api.problems import Problem
 from controller.control import Control

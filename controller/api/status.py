@@ -5,16 +5,10 @@ from collections import Counter
 from fastapi import APIRouter
 
 from controller.api.access import Called, visible
-from controller.api.documents import (
-    ParameterDocument,
-    PublishedRoutes,
-    StatusDocument,
-    TemplateDocument,
-    TemplateEndpointDocument,
-    TemplateList,
-    timestamp,
-)
+from controller.api.documents import timestamp
+from controller.api.gatewaydocuments import PublishedRoutes, StatusDocument
 from controller.api.gateways import gateway_document
+from controller.api.poddocuments import ParameterDocument, TemplateDocument, TemplateEndpointDocument, TemplateList
 from controller.control import Control
 from controller.settings import VERSION
 

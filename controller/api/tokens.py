@@ -13,7 +13,7 @@ from certs.client import InvalidRequest
 from certs.files import CertificateProblem
 from controller.api.access import Called, need_admin, need_whole, see
 from controller.api.documents import timestamp
-from controller.api.identity import (
+from controller.api.peopledocuments import (
     DAY,
     CertificateDocument,
     CertificateRequest,

@@ -7,8 +7,8 @@ import httpx
 import pytest
 import trio
 
-from controller.api.documents import LONGEST_VALUE, MOST_ENV, MOST_ENV_BYTES
 from controller.api.gate import LONGEST_BODY
+from controller.api.poddocuments import LONGEST_VALUE, MOST_ENV, MOST_ENV_BYTES
 from tests.controller.api.conftest import Api
 
 GOOD = {"name": "mydb", "template": "db"}

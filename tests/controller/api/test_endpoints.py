@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.api.documents import EndpointChange
 from controller.api.endpoints import DEFAULT, InvalidEndpoint, endpoint_settings
+from controller.api.poddocuments import EndpointChange
 from controller.model import EndpointSettings
 from controller.templates import load_templates
 
