@@ -2,54 +2,37 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from enum import StrEnum
 from typing import Annotated
 
 import trio
 from fastapi import APIRouter, Query, Request, Response
 
-from controller.addresses import credentials_of, uris_of
 from controller.api.access import Called, check, need_maker, no_maker, see, visible, while_allowed
 from controller.api.documents import timestamp
 from controller.api.endpoints import InvalidEndpoint, endpoint_settings
 from controller.api.poddocuments import (
-    CredentialDocument,
     EndpointChange,
-    EndpointDocument,
     EventDocument,
     EventList,
     NewPod,
     PodDocument,
     PodList,
 )
+from controller.api.podview import pod_document, pod_summary
 from controller.api.problems import Problem, shown
 from controller.api.streaming import Stream, end_with_reader
+from controller.api.waiting import Gone, Until, not_yet, outcome
 from controller.control import Control
 from controller.identity import Caller
 from controller.keeping import RotationFailed
-from controller.model import EndpointSettings, Phase, Pod, Want, deleted, restarted, started, stopped
+from controller.model import EndpointSettings, Pod, Want, deleted, restarted, started, stopped
 from controller.names import new_key, new_secret
-from controller.pods import UnknownPod
 from controller.runtimes import RuntimeFailure
-from controller.templates import InvalidParameter, Template, TemplateEndpoint
-from router.access import AccessLevel, Action, may
-from router.hostname import host_of
-from router.model import Protocol
+from controller.templates import InvalidParameter, Template
+from router.access import AccessLevel, Action
 
 LONGEST_WAIT = 3600.0  # seconds
 MOST_LOG_LINES = 10_000
-
-
-class Until(StrEnum):
-    """What a caller may wait for."""
-
-    ROUTED = "routed"
-    STOPPED = "stopped"
-    GONE = "gone"
-
-
-class Gone(Exception):
-    """There is no such pod any more, as wished."""
 
 
 class TextStream(Response):
@@ -85,7 +68,7 @@ def _collection(router: APIRouter, control: Control) -> None:
                 raise no_maker(caller.name)
 
         entry = control.people.audit.entry(caller.by, "create pod", pod=pod.key, detail=pod.template)
-        return _document(control, await control.pods.create(pod, [entry], check_owner), caller)
+        return pod_document(control, await control.pods.create(pod, [entry], check_owner), caller)
 
     @router.get("", response_model_exclude_none=True)
     async def list_pods(caller: Called) -> PodList:
@@ -96,7 +79,7 @@ def _collection(router: APIRouter, control: Control) -> None:
     @router.get("/{name}", response_model_exclude_none=True)
     async def show_pod(name: str, caller: Called) -> PodDocument:
         """Show a pod; to its owner with its credentials and URIs."""
-        return _document(control, see(control, caller, name, Action.SEE), caller)
+        return pod_document(control, see(control, caller, name, Action.SEE), caller)
 
 
 def _changes(router: APIRouter, control: Control) -> None:
@@ -113,7 +96,7 @@ def _changes(router: APIRouter, control: Control) -> None:
                 raise Problem(409, f"pod {name!r} is being deleted; create another when it is gone")
             return changed(pod)
 
-        return _document(control, await control.pods.change(name, checked, kind, [entry]), caller)
+        return pod_document(control, await control.pods.change(name, checked, kind, [entry]), caller)
 
     @router.post("/{name}/start", status_code=202, response_model_exclude_none=True)
     async def start_pod(name: str, caller: Called) -> PodDocument:
@@ -150,7 +133,7 @@ def _rotation(router: APIRouter, control: Control) -> None:
         except RotationFailed as failure:
             detail = f"the passwords of pod {name!r} are not new yet: {failure}; it goes on by itself"
             raise Problem(504, detail) from None
-        return _document(control, rotated, caller)
+        return pod_document(control, rotated, caller)
 
 
 def _reports(router: APIRouter, control: Control) -> None:
@@ -172,15 +155,15 @@ def _reports(router: APIRouter, control: Control) -> None:
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + within
             nursery.start_soon(end_with_reader, request.receive, nursery.cancel_scope)
-            answer = await _outcome(control, caller, name, until)
+            answer = await outcome(control, caller, name, until)
             nursery.cancel_scope.cancel()
         if answer is None:
-            raise Problem(504, _not_yet(visible(control, caller, name), name, until))
+            raise Problem(504, not_yet(visible(control, caller, name), name, until))
         if isinstance(answer, Gone):
             return Response(status_code=204)
         if isinstance(answer, Exception):
             raise answer
-        return _document(control, answer, caller)
+        return pod_document(control, answer, caller)
 
     @router.get("/{name}/logs", response_class=TextStream)
     async def follow_logs(
@@ -245,34 +228,6 @@ def _new_endpoint(template: Template, name: str, change: EndpointChange) -> tupl
         raise Problem(422, f"the request is not valid: {field}: {error}", [(field, str(error))]) from error
 
 
-async def _outcome(control: Control, caller: Caller, name: str, until: Until) -> Pod | Exception:
-    """Wait until the pod that has the name now is as wished, or cannot become so; or cannot be seen any more."""
-    first = visible(control, caller, name)
-    while True:
-        if control.ending.is_set():
-            return Problem(503, "the controller is ending; ask again when it is back")
-        pod = visible(control, caller, name) if first else None
-        pod = pod if first and pod and pod.key == first.key else None
-        if pod is None:
-            return Gone() if until is Until.GONE else UnknownPod(name)
-        if until is Until.ROUTED and control.routed(pod):
-            return pod
-        if until is Until.STOPPED and pod.want is Want.OFF and pod.status.phase is Phase.STOPPED:
-            return pod
-        if until is Until.ROUTED and pod.status.phase is Phase.FAILED:
-            return Problem(409, f"pod {name!r} failed: {pod.status.message}")
-        await control.changed.wait()
-
-
-def _not_yet(pod: Pod | None, name: str, until: Until) -> str:
-    if pod is None:
-        return f"pod {name!r} is not {until} yet"
-    message = f": {pod.status.message}" if pod.status.message else ""
-    if until is Until.ROUTED and pod.status.phase is Phase.AVAILABLE:
-        message = ", but not every gateway leads to it yet; see them: podgate status"
-    return f"pod {name!r} is {pod.status.phase}{message}"
-
-
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     try:
         async for piece in pieces:
@@ -283,58 +238,3 @@ async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         if isinstance(pieces, AsyncGenerator):
             async with aclosing(pieces):
                 pass
-
-
-def pod_summary(control: Control, pod: Pod) -> PodDocument:
-    """Tell what everybody may know who may see the pod."""
-    template = control.templates.get(pod.template)
-    return PodDocument(
-        name=pod.name,
-        key=pod.key,
-        template=pod.template,
-        access=str(pod.access),
-        owner=pod.owner,
-        want="on" if pod.want is Want.ON else "off",
-        phase=pod.status.phase,
-        message=pod.status.message,
-        since=timestamp(pod.status.since),
-        restarts=pod.status.restarts,
-        created_at=timestamp(pod.created_at),
-        routed=control.routed(pod),
-        endpoints=[endpoint_document(control, pod, each) for each in (template.endpoints if template else ())],
-    )
-
-
-def endpoint_document(control: Control, pod: Pod, endpoint: TemplateEndpoint) -> EndpointDocument:
-    """Tell how an endpoint of a pod is reached and used."""
-    settings = pod.settings_of(endpoint.name)
-    return EndpointDocument(
-        name=endpoint.name,
-        host=host_of(pod.name, endpoint.name, control.settings.domain),
-        port=control.settings.public_port,
-        protocol=endpoint.protocol,
-        database=_database(control, pod, endpoint),
-        access=str(pod.access_of(endpoint.name)),
-        ip_allow=[str(network) for network in settings.ip_allow],
-        certificates=settings.certificates,
-        web=settings.web.to_document(),
-        hosts=list(settings.hosts),
-        most_links=settings.most_links,
-        most_links_of_user=settings.most_links_of_user,
-    )
-
-
-def _database(control: Control, pod: Pod, endpoint: TemplateEndpoint) -> str | None:
-    template = control.templates.get(pod.template)
-    speaks = endpoint.protocol in (Protocol.POSTGRES, Protocol.BOLT)
-    return template.database(pod.name) if template and speaks else None
-
-
-def _document(control: Control, pod: Pod, caller: Caller) -> PodDocument:
-    if not may(Action.CREDENTIALS, caller.level_on(pod.key, pod.levels)):
-        return pod_summary(control, pod)
-    template = control.templates.get(pod.template)
-    given = credentials_of(pod, template).items()
-    credentials = {level: CredentialDocument(user=user, password=password) for level, (user, password) in given}
-    uris = uris_of(pod, template, control.settings, caller.name)
-    return pod_summary(control, pod).model_copy(update={"credentials": credentials, "uris": uris})

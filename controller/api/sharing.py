@@ -18,7 +18,7 @@ from controller.api.peopledocuments import (
     NewOwner,
 )
 from controller.api.poddocuments import EndpointChange, EndpointDocument
-from controller.api.pods import endpoint_document
+from controller.api.podview import endpoint_document
 from controller.api.problems import Problem
 from controller.control import Control
 from controller.hosts import check_free
