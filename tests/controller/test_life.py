@@ -13,13 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from controller.__main__ import main
-from tests.unixhttp import to_socket
+from tests.controller.called import Called
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds until a test gives up
@@ -42,45 +41,18 @@ def home() -> Iterator[Path]:
 
 def remove_pods(home: Path) -> None:
     with life(home) as controller:
-        for pod in controller.get("/v1/pods")["pods"]:
-            controller.http.delete(f"/v1/pods/{pod['name']}")
-        for pod in controller.get("/v1/pods")["pods"]:
-            controller.http.get(f"/v1/pods/{pod['name']}/wait?until=gone&timeout={PATIENCE}")
+        controller.end_all()
 
 
-class Controller:
+class Controller(Called):
     """A running controller, and a way to call it."""
 
     def __init__(self, home: Path, process: subprocess.Popen[str]) -> None:
-        self.home = home
+        super().__init__(home, "api.sock", PATIENCE)
         self.process = process
-        token = (home / "admin.token").read_text().strip()
-        self.http = httpx.Client(
-            transport=to_socket(home / "run" / "api.sock"),
-            base_url="http://podgate",
-            headers={"authorization": f"Bearer {token}"},
-            timeout=PATIENCE,
-        )
-
-    def get(self, path: str) -> Any:
-        answer = self.http.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
     def create(self, name: str) -> httpx.Response:
-        pod = {"name": name, "template": "web", "parameters": {"command": SERVE}}
-        return self.http.post("/v1/pods", json=pod)
-
-    def available(self, name: str) -> Any:
-        """Wait by following the routes, as a gateway does, until the pod is available."""
-        deadline = time.monotonic() + PATIENCE
-        with self.http.stream("GET", "/v1/routes/stream?replica=test") as stream:
-            for _ in stream.iter_lines():
-                pod = self.get(f"/v1/pods/{name}")
-                if pod["phase"] == "available":
-                    return pod
-                assert time.monotonic() < deadline, pod  # also a pod shown as failed is still tried
-        raise AssertionError("the stream of routes ended")
+        return self.make(name, SERVE)
 
 
 def start(home: Path, *more: str) -> subprocess.Popen[str]:

@@ -19,9 +19,9 @@ import httpx
 import pytest
 from sqlalchemy import URL
 
+from tests.controller.called import Called
 from tests.controller.runtimes.homes import a_mark, new_home, processes_with
 from tests.databases import PASSWORD, server
-from tests.unixhttp import to_socket
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 30.0  # seconds until a test gives up
@@ -29,7 +29,7 @@ PODS = 4
 _Answer = TypeVar("_Answer")
 
 
-class Replica:
+class Replica(Called):
     """A replica's process, and a way to call it."""
 
     def __init__(self, home: Path, url: URL, name: str) -> None:
@@ -38,13 +38,7 @@ class Replica:
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
         self.log = ""
         self.until("serving")
-        token = (home / "admin.token").read_text().strip()
-        self.http = httpx.Client(
-            transport=to_socket(home / "run" / f"api-{name}.sock"),
-            base_url="http://podgate",
-            headers={"authorization": f"Bearer {token}"},
-            timeout=PATIENCE,
-        )
+        super().__init__(home, f"api-{name}.sock", PATIENCE)
 
     def __enter__(self) -> Self:
         return self
@@ -67,32 +61,9 @@ class Replica:
     def leads(self) -> None:
         self.until("this replica leads")
 
-    def get(self, path: str) -> Any:
-        answer = self.http.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
     def create(self, name: str, mark: str) -> httpx.Response:
         serve = f"exec /usr/bin/env python3 -X {mark}-{name} -m http.server --bind 127.0.0.1 $PORT"
-        return self.http.post("/v1/pods", json={"name": name, "template": "web", "parameters": {"command": serve}})
-
-    def available(self, name: str) -> Any:
-        """Wait by following the routes until the pod is available."""
-        deadline = time.monotonic() + PATIENCE
-        with self.http.stream("GET", "/v1/routes/stream?replica=test") as stream:
-            for _ in stream.iter_lines():
-                pod = self.get(f"/v1/pods/{name}")
-                if pod["phase"] == "available":
-                    return pod
-                assert time.monotonic() < deadline, (pod, self.log)
-        raise AssertionError("the stream of routes ended")
-
-    def end_all(self) -> None:
-        names = [pod["name"] for pod in self.get("/v1/pods")["pods"]]
-        for name in names:
-            self.http.delete(f"/v1/pods/{name}")
-        for name in names:
-            self.http.get(f"/v1/pods/{name}/wait?until=gone&timeout={PATIENCE}")
+        return self.make(name, serve)
 
 
 @pytest.fixture
