@@ -10,8 +10,9 @@
 
 An HTTP link comes back here, to `resume` with `admit`, when a request is not for its upstream (gateway.web.exchange).
 
-A phase that fails raises `Refusal`, which is told to the client in its own protocol, or `Abandoned`, which is only
-logged. Nothing of the budget survives into the relay.
+A phase that fails raises `Refusal`, which is told to the client in its own protocol, or `Abandoned` or `Malformed`,
+which are only logged; one that has said all there is to say raises `Answered`. Nothing of the budget survives into the
+relay.
 """
 
 import contextlib
@@ -56,16 +57,16 @@ class Connection:
     """A client whose opening is under way."""
 
     def __init__(
-        self, services: Services, client: socket.socket, address: str, ip: str, named: Named | None = None
+        self, services: Services, client: socket.socket, source: str, ip: str, named: Named | None = None
     ) -> None:
-        """Take over an accepted, non-blocking socket; `address` is the client's with its port, for the log.
+        """Take over an accepted, non-blocking socket; `source` is the client's address with its port, for the log.
 
         With `named` both are a balancer's, which says who the client is; `named` is told, and tells if there is room.
         """
         self.services = services
         self.policy: Policy = services.engine.policy
         self.client = client
-        self.address = address
+        self.source = source
         self.ip = ip
         self.named = named
         self.host = ""
@@ -93,7 +94,7 @@ class Connection:
         try:
             await self._open_or_refuse(make)
         except (Abandoned, Malformed, OSError) as error:
-            log.info("%s %s: %s", self.address, self.host or "-", error)
+            log.info("%s %s: %s", self.source, self.host or "-", error)
             self.client.close()
         except Exception:  # a fault of ours with one connection must not take the others down
             log.exception("opening: fault with a connection for %s", self.host or "-")
@@ -111,7 +112,7 @@ class Connection:
             await self.refuse(refusal)
         except Answered as answered:
             if str(answered):
-                log.info("%s %s: %s", self.address, self.host or "-", answered)
+                log.info("%s %s: %s", self.source, self.host or "-", answered)
             await self._say_goodbye()
         except TooSlow:
             if self.protocol is Protocol.HTTP and self.tls is not None and not self.tls.unread:
@@ -168,9 +169,9 @@ class Connection:
 
     async def introduce(self, named: Named) -> None:
         """Take the balancer's header off; whom it names is the client from here on. Raises Abandoned and Malformed."""
-        source = await introduced(self.client)
-        if source is not None:
-            self.ip, self.address = source[0], written(source)
+        address = await introduced(self.client)
+        if address is not None:
+            self.ip, self.source = address[0], written(address)
         if not named(self.ip):
             raise Abandoned("there is no room for another connection of its address")
 
@@ -205,7 +206,7 @@ class Connection:
         says_more = route.protocol is not Protocol.TCP or self._asks_for_certificate(route)
         if not says_more:
             # Nothing more will be known of the client.
-            admit(Visit(self.host, self.ip, self.address), route, self.policy, self.services.engine)
+            admit(Visit(self.host, self.ip, self.source), route, self.policy, self.services.engine)
         return route
 
     def _may_dial_ahead(self, hello: ClientHello, route: Route) -> bool:
@@ -213,7 +214,7 @@ class Connection:
         if route.protocol is Protocol.BOLT and hello.alpn:
             return False  # a browser's, which ask for the HTTP side
         is_database = route.protocol is Protocol.POSTGRES or route.protocol is Protocol.BOLT
-        return is_database and is_open_to_all(route, Visit(self.host, self.ip, self.address))
+        return is_database and is_open_to_all(route, Visit(self.host, self.ip, self.source))
 
     def _check_protocol(self, hello: ClientHello, route: Route) -> None:
         """Tell a client that cannot mean this pod so in its own words, before the pod answers in others."""
@@ -244,7 +245,7 @@ class Connection:
         certificate = tls.certificate()
         proof = by_certificate(certificate) if certificate is not None else None
         options = self.services.options
-        return Visit(self.host, self.ip, self.address, proof, options.public_port, options.console)
+        return Visit(self.host, self.ip, self.source, proof, options.public_port, options.console)
 
     def _asks_for_certificate(self, route: Route) -> bool:
         return route.certificates and bool(self.services.options.client_ca)
@@ -253,12 +254,12 @@ class Connection:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Tell the client in its protocol, as far as it lets us, and close."""
-        log.info("%s %s: refused: %s", self.address, self.host or "-", refusal)
+        log.info("%s %s: refused: %s", self.source, self.host or "-", refusal)
         try:
             with time_limit(REPLY_BUDGET):
                 await self._tell(refusal)
         except TooSlow:
-            log.info("%s %s: did not take the answer", self.address, self.host or "-")
+            log.info("%s %s: did not take the answer", self.source, self.host or "-")
         self.client.close()
 
     async def _tell(self, refusal: Refusal) -> None:

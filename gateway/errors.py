@@ -1,8 +1,8 @@
 """Why a connection does not reach its pod, and how each protocol says so.
 
-An opening ends early in one of two ways. A `Refusal` has an answer for the client, in its own protocol; `replies`
-speaks it. An `Abandoned` opening has none: the client has left, or speaks nothing we could answer in. Both carry what
-the log should say.
+An opening ends early in one of three ways. A `Refusal` has an answer for the client, in its own protocol; `replies`
+speaks it. After `Answered` the client has had all its answers, and is parted from. An `Abandoned` opening has none: the
+client has left, or speaks nothing we could answer in. All carry what the log should say.
 """
 
 from enum import Enum, auto

@@ -12,7 +12,7 @@ listens at the other end is woken once for many messages: a tenth less cpu for e
 EPOLLHUP and EPOLLERR are reported even for an empty mask: a stalled client whose upstream has reset must not spin.
 
 How a direction ends, and a link, is for `gateway.ending`. What no event tells is for `gateway.upkeep`, and what differs
-for HTTP for `gateway.web.relaying`.
+for links with a transform for `gateway.web.relaying`.
 """
 
 import logging
@@ -26,7 +26,7 @@ from gateway.loop import Loop
 from gateway.resting import PIECE, Resting
 from gateway.upkeep import Upkeep
 from gateway.waiting import READ, TROUBLE, WRITE
-from gateway.web.relaying import Passing
+from gateway.web.relaying import Relaying
 
 log = logging.getLogger("podgate.link")
 
@@ -50,7 +50,7 @@ class Relay:
         self._used = 0  # bytes at its beginning that wait for `_deliver`, for these:
         self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
         self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
-        self.web = Passing(self)
+        self.web = Relaying(self)
         self.ending = Ending(self, loop, self._links)
         self._resting = Resting(self, loop)
         self.returned: Callable[[Link], object] = lambda link: link.client.close()  # told of one that was given back
@@ -160,7 +160,7 @@ class Relay:
     def _from_client(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        exchange, begin = link.transform, self._used
+        transform, begin = link.transform, self._used
         link.streams_since = 0.0
         if link.is_resting:
             self._resting.end(link)
@@ -168,19 +168,19 @@ class Relay:
         if 0 < got < MORE and link.up_flow is OPEN:
             link.received += got
             self._used = begin + got
-            if exchange is None:
+            if transform is None:
                 self._ups.append((link, begin, self._used))
             else:
-                self.web.take_up(link, exchange, self._scratch[begin : self._used])
+                self.web.take_up(link, transform, self._scratch[begin : self._used])
             return
-        room = BATCH - begin if exchange is None else min(BATCH - begin, exchange.up_bite)
+        room = BATCH - begin if transform is None else min(BATCH - begin, transform.up_bite)
         size, why = link.read_batch(self._pointer + begin, got, room)
         if size:
             link.received += size
-            if link.up_flow is OPEN and exchange is None:
+            if link.up_flow is OPEN and transform is None:
                 self.to_upstream(link, self._scratch[begin : begin + size])
-            elif link.up_flow is OPEN and exchange is not None:
-                self.web.take_up(link, exchange, self._scratch[begin : begin + size])
+            elif link.up_flow is OPEN and transform is not None:
+                self.web.take_up(link, transform, self._scratch[begin : begin + size])
                 self.web.deliver()
         if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
             self.ending.client_ended(link, clean=why is openssl.Why.GOODBYE)
@@ -209,8 +209,8 @@ class Relay:
     def _from_upstream(self, link: Link) -> None:
         if self._used > FULL:
             self._deliver()
-        exchange, begin = link.transform, self._used
-        room = BATCH if exchange is None else begin + exchange.bite
+        transform, begin = link.transform, self._used
+        room = BATCH if transform is None else begin + transform.bite
         try:
             size = link.upstream.recv_into(self._scratch[begin:room])
         except BlockingIOError:
@@ -223,15 +223,15 @@ class Relay:
             link.streams_since = 0.0
         else:
             self._resting.take_piece(link, size, room - begin)
-        if size > RECORD and exchange is None:
+        if size > RECORD and transform is None:
             self.to_client(link, self._pointer + begin, size)
-        elif size and exchange is None:
+        elif size and transform is None:
             self._used = begin + size
             self._downs.append((link, begin, size))
-        elif size and exchange is not None:
+        elif size and transform is not None:
             self._used = begin + size
-            self.web.take_down(link, exchange, self._scratch[begin : self._used])
-        elif exchange is None or self.web.upstream_ended(link):
+            self.web.take_down(link, transform, self._scratch[begin : self._used])
+        elif transform is None or self.web.upstream_ended(link):
             link.down_flow = ENDING
             self.ending.finish_down(link)
 

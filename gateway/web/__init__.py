@@ -11,6 +11,6 @@ rewriting    the heads of requests and responses as the other side is to see the
 opening      from inside TLS to the relay, by way of the first request that may go to its pod
 exchange     one connection's requests and responses in their order, without I/O: bytes in, bytes out
 memory       heads that come again
-relaying     exchanges in the relay's hot path
+relaying     exchanges, and Bolt's transforms, in the relay's hot path
 pacing       how many requests a caller may make in a time
 """

@@ -1,7 +1,7 @@
 """How the relay passes the bytes of links that have a transform (of HTTP, an exchange): through it, and by what has
 become of it then.
 
-Part of the relay's hot path, and by its rule (`gateway.relay`): all exchanges of a turn take what was read, and then
+Part of the relay's hot path, and by its rule (`gateway.relay`): all transforms of a turn take what was read, and then
 what they gave is sent. Were each sent at once, the server at the other end would be woken for every request (`podgate
 bench http`, another path each time: 120 against 45 µs).
 """
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
 
 
-class Passing:
-    """The links of a relay that have an exchange, as far as the relay does not treat all links alike."""
+class Relaying:
+    """The links of a relay that have a transform, as far as the relay does not treat all links alike."""
 
     def __init__(self, relay: "Relay") -> None:
         self._relay = relay
-        self._ups: list[tuple[Link, Transform, Data]] = []  # what exchanges gave in this turn
+        self._ups: list[tuple[Link, Transform, Data]] = []  # what transforms gave in this turn
         self._downs: list[tuple[Link, Transform, Data]] = []
 
     # ---- bytes
 
-    def take_up(self, link: Link, exchange: Transform, data: Data) -> None:
-        """Have the exchange take what came from the client; `deliver` sends what it gives."""
+    def take_up(self, link: Link, transform: Transform, data: Data) -> None:
+        """Have the transform take what came from the client; `deliver` sends what it gives."""
         try:
-            self._ups.append((link, exchange, exchange.up(data)))
+            self._ups.append((link, transform, transform.up(data)))
         except Broken as broken:
             self._relay.ending.close(link, str(broken))
 
-    def take_down(self, link: Link, exchange: Transform, data: Data) -> None:
+    def take_down(self, link: Link, transform: Transform, data: Data) -> None:
         """The same for what came from the upstream."""
         try:
-            self._downs.append((link, exchange, exchange.down(data)))
+            self._downs.append((link, transform, transform.down(data)))
         except Broken as broken:
             self._relay.ending.close(link, str(broken))
 
     def deliver(self) -> None:
-        """Send what exchanges gave; what they ask for next is done when both sides have what they gave."""
+        """Send what transforms gave; what they ask for next is done when both sides have what they gave."""
         if not self._ups and not self._downs:
             return
         ups, downs, unsettled = self._ups, self._downs, list[Link]()
         self._ups, self._downs = [], []
-        for link, exchange, data in ups:
+        for link, transform, data in ups:
             try:
-                if self._send_up(link, exchange, data):
+                if self._send_up(link, transform, data):
                     unsettled.append(link)
             except Exception as fault:  # noqa: BLE001  # as in the relay: it must not take the others down
                 self._relay.fault(link, fault)
-        for link, exchange, data in downs:
+        for link, transform, data in downs:
             try:
-                if self._send_down(link, exchange, data):
+                if self._send_down(link, transform, data):
                     unsettled.append(link)
             except Exception as fault:  # noqa: BLE001
                 self._relay.fault(link, fault)
@@ -70,18 +70,19 @@ class Passing:
             data = transform.pay()
             self._relay.to_client(link, openssl.pointer_to(data), len(data))
 
-    def _send_up(self, link: Link, exchange: Transform, data: Data) -> bool:
+    def _send_up(self, link: Link, transform: Transform, data: Data) -> bool:
         """Send to the upstream; tell whether there is more to do then."""
-        if not data or link.closed or exchange.leaving is not None or link.up_flow is not OPEN:
+        if not data or link.closed or transform.leaving is not None or link.up_flow is not OPEN:
             return True
         self._relay.to_upstream(link, data)
-        return bool(exchange.held or exchange.owed) or not link.client_mask & READ  # it waited, and is to be read again
+        # The client waited where nothing is looked for, and is to be read again.
+        return bool(transform.held or transform.owed) or not link.client_mask & READ
 
-    def _send_down(self, link: Link, exchange: Transform, data: Data) -> bool:
+    def _send_down(self, link: Link, transform: Transform, data: Data) -> bool:
         """The same to the client."""
         if data and not link.closed and link.down_flow is OPEN:
             self._relay.to_client(link, openssl.pointer_to(data), len(data))
-        return bool(exchange.held) or exchange.ending or exchange.leaving is not None
+        return bool(transform.held) or transform.ending or transform.leaving is not None
 
     # ---- what comes of it
 
