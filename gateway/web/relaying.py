@@ -75,7 +75,7 @@ class Relaying:
         if not data or link.closed or transform.leaving is not None or link.up_flow is not OPEN:
             return True
         self._relay.to_upstream(link, data)
-        # The client waited where nothing is looked for, and is to be read again.
+        # A client that had to wait is to be read again.
         return bool(transform.held or transform.owed) or not link.client_mask & READ
 
     def _send_down(self, link: Link, transform: Transform, data: Data) -> bool:

@@ -195,7 +195,7 @@ async def test_a_gateway_gets_at_routes_only(api: Api, path: str) -> None:
 async def test_an_unexpected_failure_shows_a_number_and_logs_the_rest(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("controller.api.pods.credentials_of", lambda *_: 1 / 0)
+    monkeypatch.setattr("controller.api.podview.credentials_of", lambda *_: 1 / 0)
     document = problem_of(await api.admin.post("/v1/pods", json=GOOD), 500)
     assert "ZeroDivision" not in json.dumps(document)
     number = document["detail"].rsplit(" ", 1)[1]
