@@ -130,7 +130,8 @@ def test_a_real_controller_is_followed_through_changes_of_a_small_cluster(tmp_pa
     def values(metric: object, case: str = ALL, name: str = CONTROLLER) -> list[float]:
         return found.record.values(question(SIZE, case, metric, 100), name)  # type: ignore[arg-type]
 
-    assert (found.record.notes, values(LOST), values(FAILED)) == ([], [0.0], [0.0])
+    notes = [note for note in found.record.notes if "one core only" not in note]  # where tests have no more
+    assert (notes, values(LOST), values(FAILED)) == ([], [0.0], [0.0])
     assert values(STARTUP)[0] > 0
     assert values(ACHIEVED)[0] == pytest.approx(20, rel=0.5)
     assert all(values(CPU, name=name)[0] > 0 for name in (CONTROLLER, CLUSTER, GATEWAYS, CHANGES))
