@@ -15,6 +15,7 @@ soak       whether memory and descriptors stay flat under a million connections 
 
 paper      the studies of this field, repeated: what is added to a query that returns much, and how many of those who
            arrive at once are served in time
+scale      whether a controller keeps up with thousands of pods that change all the time: a simulation
 
 How a run goes: `cli` takes the command, `run` sees what is here, `rounds` starts a fresh `process` for every round, its
 configuration from `peers/`, and hands the experiment a Round to measure with `load/`. `record` keeps every sample;
@@ -25,5 +26,6 @@ podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out 
 podgate bench report DIR
 podgate bench pod NAME
 podgate bench paper [--only graph|rows|arrivals] [--runs N] [--sizes …] [--uri NAME=bolt+s://… --auth NAME=USER]
+podgate bench scale [--pods N,N] [--gateways N] [--rate CHANGES] [--seconds S] [--rates …] [--out DIR] [--json]
 podgate bench soak [--connections N] [--minutes M] [--workers N] [--out DIR] [--json]
 """

@@ -22,6 +22,9 @@ from bench.peers.all import ORDER
 from bench.pod import ask_pod
 from bench.record import Record
 from bench.run import RESULTS, Plan, begin, look_for, measure, rounds
+from bench.scale import kept as kept_scale
+from bench.scale.command import rebuild as rebuild_scale
+from bench.scale.command import scale
 from bench.showing import counting, known, pictures, prepare, show
 from bench.soak import rebuild, soak
 from bench.soaked import NAME as SOAK
@@ -79,15 +82,19 @@ def run(
 
 @app.command(epilog=EXIT_CODES)
 def report(
-    directory: Annotated[Path, typer.Argument(help="Where `podgate bench run`, `soak` or `paper` put its results.")],
+    directory: Annotated[
+        Path, typer.Argument(help="Where `podgate bench run`, `soak`, `paper` or `scale` put its results.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Rebuild the report and the pictures of a run, of a soak, or of the paper's experiment, from its raw samples."""
+    """Rebuild the report and pictures of a run, a soak, the paper's experiment or a simulation, from its samples."""
     try:
         if (directory / SOAK).is_file():
             return rebuild(directory, as_json)
         if (directory / kept.NAME).is_file():
             return rebuild_paper(directory, as_json)
+        if (directory / kept_scale.NAME).is_file():
+            return rebuild_scale(directory, as_json)
         record = records.load(directory)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"no results can be read in {directory}: {error}; name the directory of a run") from None
@@ -97,6 +104,7 @@ def report(
 app.command("pod", epilog=EXIT_CODES)(ask_pod)
 app.command("soak", epilog=EXIT_CODES)(soak)
 app.command("paper", epilog=EXIT_CODES)(paper)
+app.command("scale", epilog=EXIT_CODES)(scale)
 
 
 def main() -> None:

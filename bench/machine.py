@@ -27,6 +27,13 @@ def describe() -> dict[str, str]:
     }
 
 
+def busy_seconds() -> float:
+    """Give the processor time that all cores spent on anything since the machine's start (proc(5), /proc/stat)."""
+    words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    idle = int(words[3]) + int(words[4])  # and waiting for a disk
+    return (sum(map(int, words)) - idle) / os.sysconf("SC_CLK_TCK")
+
+
 def commit() -> str:
     """Give the commit of the code measured, with a + where files differ from it; empty outside a repository."""
     described = subprocess.run(

@@ -27,6 +27,10 @@ from controller.store.postgres import ADDRESS, address_of_environment
 from controller.templates import Template, load_templates, of_processes
 from router.hostname import InvalidName, normalise
 
+# Seconds that the store's thread may wait for the interpreter while the other computes. It does so after each of its
+# calls, some ten to a transaction: by Python's own 5 ms a transaction took 50 where there was much to do.
+STORE_WAITS = 0.0005
+
 log = logging.getLogger("controller")
 
 
@@ -49,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", problem)
         return 2
 
+    sys.setswitchinterval(STORE_WAITS)
     try:
         ended = partial(_ended, options.parent_pipe)
         if settings.database is not None:

@@ -4,6 +4,10 @@ A life is an epoch; its versions rise by one with each change. A gateway that is
 of one short memory that all gateways share, or a new snapshot when that no longer holds them: a slow gateway costs
 no memory. A gateway is live while its stream is open.
 
+A change goes out at once where nothing did shortly before. Where changes come one after the other, those of a few
+milliseconds travel together, the longer the more gateways there are: each piece costs the controller a write and an
+acknowledgement for every gateway, and there may be hundreds of changes a second.
+
 Replicas of a controller (`controller.replicas.feed`) number their versions as the store they share does.
 """
 
@@ -40,7 +44,10 @@ from router.snapshot import (
 )
 
 PING_EVERY = 5.0  # seconds
-REMEMBERED_DELTAS = 256
+REMEMBERED_DELTAS = 4096  # of some 500 bytes: what changes in seconds where much does
+MOST_REMEMBERED = 8 * 1024 * 1024  # bytes of these
+PIECES_A_SECOND = 200.0  # to all gateways together; each is acknowledged
+LONGEST_GATHERING = 0.25  # seconds that a change waits for others, however many gateways there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,10 @@ class Feed:
         self._changed_at: dict[str, int] = {}  # host: the version that last changed its route
         self._records: dict[str, dict[str, Credential]] = {}
         self._records_at: dict[str, int] = {}  # key of a record: the version that last changed it
-        self._deltas: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED_DELTAS)
-        self._times: deque[tuple[int, float]] = deque(maxlen=REMEMBERED_DELTAS)  # when each of these was published
+        self._deltas: deque[bytes] = deque()  # up to the version published last
+        self._remembered = 0  # bytes of these
+        self._times: deque[tuple[int, float]] = deque(maxlen=REMEMBERED_DELTAS)  # when versions were published
+        self._whole: tuple[int, bytes] | None = None  # the snapshot of the version published last, once it was made
         self._published = Pulse()
 
     @property
@@ -174,8 +183,12 @@ class Feed:
         try:
             number, lines = self._snapshot()
             yield lines
+            next_at = trio.current_time()
             while self.gateways.get(replica) is gateway:
                 if number != self._version.number:
+                    await trio.sleep_until(next_at)
+                    gathering = min(len(self.gateways) / PIECES_A_SECOND, LONGEST_GATHERING)
+                    next_at = trio.current_time() + gathering
                     number, lines = self._after(number)
                     yield lines
                 elif not await self._published_in_time():
@@ -231,14 +244,17 @@ class Feed:
         return False
 
     def _after(self, number: int) -> tuple[int, bytes]:
-        if not self._deltas or self._deltas[0][0] > number + 1:
+        missed = self._version.number - number
+        if missed > len(self._deltas):
             return self._snapshot()
-        return self._version.number, b"".join(line for at, line in self._deltas if at > number)
+        return self._version.number, b"".join(self._deltas[place] for place in range(-missed, 0))
 
     def _snapshot(self) -> tuple[int, bytes]:
-        routes = (route for routes in self._routes.values() for route in routes)
-        records = (record for records in self._records.values() for record in records.values())
-        return self._version.number, _line(snapshot_document(self._version, routes, (), records))
+        if self._whole is None:  # of many gateways that come at once, the first has it made for all
+            routes = (route for routes in self._routes.values() for route in routes)
+            records = (record for records in self._records.values() for record in records.values())
+            self._whole = self._version.number, _line(snapshot_document(self._version, routes, (), records))
+        return self._whole
 
     def _tell(self, told: Told) -> None:
         """Publish a change as the next version."""
@@ -260,10 +276,25 @@ class Feed:
         records = tuple(record for record in told.records.values() if record is not None)
         remove, gone = _gone(told.routes), _gone(told.records)
         change = CredentialChange(records, gone) if records or gone else None
-        self._deltas.append((self._version.number, _line(delta_document(self._version, put, remove, change))))
+        self._remember(_line(delta_document(self._version, put, remove, change)))
         self._times.append((self._version.number, self._now()))
         self._published.beat()
         self._changed.beat()
+
+    def _remember(self, line: bytes) -> None:
+        """Keep a delta for those who miss it, as many as there is room for."""
+        self._whole = None
+        self._deltas.append(line)
+        self._remembered += len(line)
+        while len(self._deltas) > REMEMBERED_DELTAS or self._remembered > MOST_REMEMBERED:
+            self._remembered -= len(self._deltas.popleft())
+
+    def _skip(self, number: int) -> None:
+        """Go on from a version that nobody is told of: who follows gets a snapshot."""
+        self._version = self._version._replace(number=number)
+        self._deltas.clear()
+        self._times.clear()
+        self._remembered = 0
 
 
 def _gone(told: Mapping[str, object]) -> tuple[str, ...]:

@@ -111,15 +111,21 @@ class Keeping:
                 await self._pods.set_secrets(pod.key, partial(_completed, made))
 
     async def run(self) -> None:
-        """Keep until cancelled."""
+        """Keep until cancelled. Only pods of which something else is known are looked at: there may be thousands."""
         self._wakes.clear()  # of an earlier term
-        async with trio.open_nursery() as nursery:
-            while True:
-                for pod in self._pods:
-                    if pod.key not in self._wakes and self._kept(pod.key) is not None:
-                        self._wakes[pod.key] = trio.Event()
-                        nursery.start_soon(self._tend, pod.key)
-                await self._changed.wait()
+        news = {pod.key for pod in self._pods}
+        self._pods.known = news.add
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    while news:
+                        key = news.pop()
+                        if key not in self._wakes and self._kept(key) is not None:
+                            self._wakes[key] = trio.Event()
+                            nursery.start_soon(self._tend, key)
+                    await self._changed.wait()
+        finally:
+            self._pods.known = lambda _key: None
 
     async def rotate(
         self, key: str, check: Callable[[Pod], None] = lambda _pod: None, entries: Sequence[Entry] = ()
@@ -196,7 +202,7 @@ class Keeping:
         del self._wakes[key]
 
     async def _turn(self, pod: Pod, template: Template, watch: _Watch) -> None:
-        address = (await self._runtime.observe())[pod.key].upstreams.get("", "")
+        address = (await self._runtime.observe([pod.key]))[pod.key].upstreams.get("", "")
         levels = {each.level for each in template.credentials}
         if pod.pending:
             await self._renew(pod, template, address, levels)

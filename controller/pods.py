@@ -37,6 +37,7 @@ class Pods:
         self.touched: Callable[[str], None] = lambda _key: None  # told the key of a pod of which more is wanted
         self.shared: Callable[[str], None] = lambda _key: None  # told the key of a pod whose routes are others now
         self.gone: Callable[[str], None] = lambda _key: None  # told the key of a pod that was forgotten
+        self.known: Callable[[str], None] = lambda _key: None  # told the key of a pod of which something else is known
         self.stored: Callable[[str], None] = lambda _key: None  # told the key of a pod of which the store has more
         self._changed = changed
         self._now = now
@@ -156,6 +157,7 @@ class Pods:
         before = self._pods[key]
         upstreams = before.upstreams if upstreams is None else upstreams
         self._pods[key] = replace(before, status=status, generation=generation, upstreams=upstreams)
+        self.known(key)
         self._changed.beat()
 
     async def save(self, key: str, events: Iterable[Event]) -> None:
@@ -221,6 +223,7 @@ class Pods:
         self._pods[pod.key] = pod
         self._keys[pod.name] = pod.key
         self._links |= {link.hash: (pod.key, link.id) for link in pod.links}
+        self.known(pod.key)
         self.stored(pod.key)
         self._changed.beat()
 

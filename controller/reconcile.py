@@ -9,7 +9,7 @@ actions at once. Nothing is remembered that cannot be seen again, except the cou
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import trio
 
@@ -49,7 +49,7 @@ class Reconciler:
         self._templates = templates
         self._domain = domain
         self._now = now
-        self._seen: Mapping[str, Observed] = {}
+        self._seen: dict[str, Observed] = {}
         self._launching: dict[str, tuple[int, Observed | None]] = {}  # key: generation, what was seen when it began
         self._looking = trio.Lock()  # an older look must not replace a newer one
         self._wakes: dict[str, trio.Event] = {}
@@ -114,20 +114,30 @@ class Reconciler:
             self._tending.start_soon(self._tend, key)
 
     async def _watch(self) -> None:
+        missed = False  # what a look failed to see is not told again
         while True:
-            await self._runtime.changed()
+            keys = await self._runtime.changed()
             try:
-                await self._look()
+                await self._look(None if missed else keys)
+                missed = False
             except Exception:
+                missed = True
                 log.exception("the runtime does not tell what it sees; asking again")
                 await trio.sleep(LOOK_AGAIN_AFTER)
 
-    async def _look(self) -> None:
+    async def _look(self, keys: Collection[str] | None = None) -> None:
+        """Look at some pods, or at all there are, and see to those of which something else is seen."""
         async with self._looking:
-            before, self._seen = self._seen, dict(await self._runtime.observe())
-            for key in [*self._seen, *(key for key in before if key not in self._seen)]:
-                if self._seen.get(key) != before.get(key):
-                    self._notice(key)
+            seen = await self._runtime.observe(keys)
+            looked_at = [*seen, *(key for key in self._seen if key not in seen)] if keys is None else keys
+            changed = [key for key in looked_at if seen.get(key) != self._seen.get(key)]
+            for key in changed:
+                if key in seen:
+                    self._seen[key] = seen[key]
+                else:
+                    del self._seen[key]
+            for key in changed:
+                self._notice(key)
 
     def _notice(self, key: str) -> None:
         if key in self._wakes:
@@ -202,7 +212,7 @@ class Reconciler:
             elif action is Action.REMOVE:
                 await self._runtime.remove(key)
         finally:
-            await self._look()
+            await self._look([key])
         if action is Action.FORGET and key not in self._seen:
             await self._pods.forget(key)
             if self._feed is not None:

@@ -6,6 +6,7 @@ Pods go on running when it ends, however it ends; the next life finds them by th
 that shares its store with replicas of it lives otherwise (`controller.replicas.service`).
 """
 
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -85,6 +86,7 @@ async def _run(control: Control, ended: Ended) -> None:
         parts.start_soon(control.runtime.run)
         parts.start_soon(control.people.tend)
         await parts.start(reconciler.run)
+        gc.freeze()  # what is known of ten thousand pods would be looked through for garbage again and again
         parts.start_soon(control.keeping.run)
         await serve_all(control, sockets, ended)
         parts.cancel_scope.cancel()

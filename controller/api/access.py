@@ -33,7 +33,12 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-Called = Annotated[Caller, Depends(caller_of)]
+async def _called(request: Request) -> Caller:
+    """Give the same to FastAPI, which would have a thread call a plain function, each time."""
+    return caller_of(request)
+
+
+Called = Annotated[Caller, Depends(_called)]
 
 
 def service_caller(people: People, address: str) -> Caller:

@@ -37,8 +37,8 @@ _PROBLEMS = {
 _BEARER = HTTPBearer(auto_error=False, description="an API token, or that of admin.token; gateway.token for /v1/routes")
 
 
-_ROUTERS = (
-    status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router,
+_ROUTERS = (  # in the order they are looked through: most calls are acknowledgements
+    routes_router, status_router, people_router, tokens_router, pods_router, sharing_router, audit_router,
     gateways_router,
 )  # fmt: skip
 

@@ -35,10 +35,8 @@ class SharedFeed(Feed):
             return
         told, self._waiting = self._waiting, Told()
         self._mark(told, number)
-        if steps > REMEMBERED_DELTAS:  # who follows gets a snapshot
-            self._deltas.clear()
-            self._times.clear()
-            self._version = self._version._replace(number=number - 1)
+        if steps > REMEMBERED_DELTAS:
+            self._skip(number - 1)
         self._publish(told)
         for _ in range(number - self._version.number):
             self._publish(Told())

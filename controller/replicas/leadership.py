@@ -177,13 +177,13 @@ class LedRuntime:
         """Watch the pods until cancelled."""
         await self._runtime.run()
 
-    async def changed(self) -> None:
-        """Wait until the answer of `observe` may have changed."""
-        await self._runtime.changed()
+    async def changed(self) -> Collection[str] | None:
+        """Wait until the answer of `observe` may have changed; give the keys of the pods of which it may."""
+        return await self._runtime.changed()
 
-    async def observe(self) -> Mapping[str, Observed]:
-        """Tell of every pod that has anything here."""
-        return await self._runtime.observe()
+    async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
+        """Tell of every pod that has anything here, or of those of `keys`."""
+        return await self._runtime.observe(keys)
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod. Raises RuntimeFailure."""

@@ -7,6 +7,7 @@ Replicas on one machine may share a home, as they have to for pods that are proc
 its own there, and `api.sock`, where commands and gateways look, leads to one of them (`controller.replicas.pointing`).
 """
 
+import gc
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -57,6 +58,7 @@ async def run_replica(
         control.pods.stored = partial(_publish, control)
         await control.pods.load()
         await control.people.load()
+        gc.freeze()  # what is known of ten thousand pods would be looked through for garbage again and again
         sockets = open_sockets(settings)
         async with trio.open_nursery() as parts:
             parts.start_soon(keep_up, desk, url, gateways.listen, lambda: feed.pending)

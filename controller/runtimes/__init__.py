@@ -7,7 +7,7 @@ The reconciler talks to every runtime through `Runtime` alone. Calls are idempot
 work, and what came of it is seen by `observe`, which tells what is, never what was asked for.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -70,11 +70,13 @@ class Runtime(Protocol):
     async def run(self) -> None:
         """Watch the pods until cancelled: adopt those an earlier life left running, probe readiness, notice exits."""
 
-    async def changed(self) -> None:
-        """Wait until the answer of `observe` may have changed since the last call of `changed` returned."""
+    async def changed(self) -> Collection[str] | None:
+        """Wait until the answer of `observe` may have changed since the last call of `changed` returned; give the keys
+        of the pods of which it may, None where that is not known.
+        """
 
-    async def observe(self) -> Mapping[str, Observed]:
-        """Tell of every pod that has anything here (processes or data), by key."""
+    async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
+        """Tell of every pod that has anything here (processes or data), by key; of those of `keys` alone, if given."""
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running. Raises RuntimeFailure."""

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,9 +83,10 @@ class ProcessRuntime:
         await self._changed.wait()
         self._changed = trio.Event()
 
-    async def observe(self) -> Mapping[str, Observed]:
+    async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
         """Tell of every pod that has a directory here."""
-        return {key: pod.observed for key, pod in self._pods().items()}
+        pods = self._pods()
+        return {key: pods[key].observed for key in (pods if keys is None else keys) if key in pods}
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running; nothing happens if this generation was started before."""

@@ -12,7 +12,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 
 
 def bench(context: typer.Context) -> None:
-    """Measure Podgate beside its peers, or your own pod: `run`, `report`, `pod`, `soak`, `paper`."""
+    """Measure Podgate beside its peers, or your own pod: `run`, `report`, `pod`, `soak`, `paper`, `scale`."""
     if importlib.util.find_spec("bench") is None:
         raise Failure("the benchmarks are not installed; run this from a clone of the repository, after: make setup")
     os.execv(sys.executable, [sys.executable, "-P", "-m", "bench", *(context.args or ["--help"])])

@@ -55,22 +55,25 @@ class FakeRuntime:
     launched: dict[str, Launch] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)  # action: the reason it fails
     hanging: set[str] = field(default_factory=set)  # names of pods whose launch never returns
+    looks: list[int | None] = field(default_factory=list)  # how many pods were asked for each time, None: all
     lines: list[bytes] = field(default_factory=list)
     reader_left: trio.Event = field(default_factory=trio.Event)
     _changes: Pulse = field(default_factory=Pulse)
-    _pending: bool = False
+    _moved: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         await trio.sleep_forever()
 
-    async def changed(self) -> None:
-        if not self._pending:
+    async def changed(self) -> Collection[str]:
+        if not self._moved:
             await self._changes.wait()
-        self._pending = False
+        moved, self._moved = self._moved, set()
+        return moved
 
-    async def observe(self) -> Mapping[str, Observed]:
+    async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
         await trio.lowlevel.checkpoint()
-        return dict(self.pods)
+        self.looks.append(None if keys is None else len(keys))
+        return {key: seen for key, seen in self.pods.items() if keys is None or key in keys}
 
     async def launch(self, pod: Launch) -> None:
         await self._begin("launch", pod.key)
@@ -86,7 +89,7 @@ class FakeRuntime:
     async def remove(self, key: str) -> None:
         await self._begin("remove", key)
         del self.pods[key]
-        self._tell()
+        self._tell(key)
 
     async def logs(self, key: str, tail: int, follow: bool) -> AsyncIterator[bytes]:
         try:
@@ -102,7 +105,7 @@ class FakeRuntime:
         generation = self.pods[key].generation if generation is None else generation
         upstreams = {"": "127.0.0.1:9000", "metrics": "127.0.0.1:9001"} if stage is Stage.READY else {}
         self.pods[key] = Observed(stage, generation, self.now(), upstreams, message)
-        self._tell()
+        self._tell(key)
 
     async def _begin(self, action: str, key: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -110,8 +113,8 @@ class FakeRuntime:
         if action in self.refusals:
             raise RuntimeFailure(self.refusals[action])
 
-    def _tell(self) -> None:
-        self._pending = True
+    def _tell(self, key: str) -> None:
+        self._moved.add(key)
         self._changes.beat()
 
 

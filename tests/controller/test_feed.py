@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed
+from controller.feed import PIECES_A_SECOND, PING_EVERY, REMEMBERED_DELTAS, Feed
 from controller.gateways import NotLive, NotPublished
 from controller.pulse import Pulse
 from router.credentials import Key, Token, User
@@ -72,6 +72,47 @@ async def test_a_gateway_far_behind_gets_a_snapshot(feed: Feed, changes: int, ki
         for line in lines:
             routes = advance(routes, json.loads(line))
         assert (routes.version, list(routes.table)) == (feed.version, [route("a.x", changes)])
+
+
+async def test_what_is_remembered_is_bounded_in_bytes(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.feed.MOST_REMEMBERED", 10_000)
+    async with aclosing(feed.follow("slow", 1)) as stream:
+        routes = await following(stream, Routes(), feed.version)
+        feed.put("a", (route("a.x"),))
+        feed.put("b", tuple(route(f"{number}.x") for number in range(100)))
+        (line,) = (await anext(stream)).splitlines()
+        assert json.loads(line)["kind"] == "snapshot"
+        assert len(advance(routes, json.loads(line)).table) == 101
+
+
+async def test_gateways_that_come_together_get_one_snapshot(feed: Feed) -> None:
+    feed.put("a", (route("a.x"),))
+    async with aclosing(feed.follow("one", 1)) as first, aclosing(feed.follow("two", 1)) as second:
+        line = await anext(first)
+        assert await anext(second) is line
+    feed.put("a", (route("a.x", 2),))
+    async with aclosing(feed.follow("three", 1)) as third:
+        (table,) = advance(Routes(), json.loads(await anext(third))).table
+        assert table == route("a.x", 2)
+
+
+async def test_changes_that_come_one_after_the_other_travel_together(feed: Feed, autojump_clock: MockClock) -> None:
+    async with aclosing(feed.follow("one", 1)) as stream, aclosing(feed.follow("two", 1)) as other:
+        await anext(stream)
+        await anext(other)
+        begun = trio.current_time()
+        told: list[tuple[float, int]] = []
+        for put in ((1,), (2, 3)):  # two while the first is on its way
+            for port in put:
+                feed.put("a", (route("a.x", port),))
+            lines = (await anext(stream)).splitlines()
+            told.append((trio.current_time() - begun, len(lines)))
+        assert told == [(0.0, 1), (pytest.approx(2 / PIECES_A_SECOND), 2)]
+        await trio.sleep(1.0)
+        feed.put("a", (route("a.x", 4),))
+        before = trio.current_time()
+        await anext(stream)
+        assert trio.current_time() == before, "nothing else had changed for long"
 
 
 async def test_a_ping_when_nothing_happens(feed: Feed, autojump_clock: MockClock) -> None:

@@ -86,6 +86,38 @@ async def test_what_the_levels_below_the_owner_use_is_kept_every_minute(
     ]
 
 
+class Counting(dict[str, Template]):
+    """Templates that count how often one is asked for."""
+
+    asked = 0
+
+    def get(self, name: str, default: object = None) -> Template | None:  # type: ignore[override]
+        self.asked += 1
+        return super().get(name)
+
+
+async def test_a_change_of_one_pod_is_no_look_at_all_others(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    with Store(tmp_path / "store") as store:
+        changed, templates = Pulse(), Counting(KEPT)
+        desk, runtime, keeper = DeskInVirtualTime(store), FakeRuntime(), FakeKeeper()
+        pods, feed = Pods(desk, changed), Feed(changed)
+        place = Place(pods, feed, runtime, keeper, Keeping(pods, feed, runtime, templates, changed, keeper))
+        for number in range(20):
+            await place.pod(f"page{number}", template="page")
+        nursery.start_soon(place.keeping.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert templates.asked == 20
+        for _ in range(3):
+            changed.beat()  # a gateway acknowledged something
+            await trio.testing.wait_all_tasks_blocked()
+        place.pods.note("page7-key", Status(Phase.AVAILABLE, "again"), 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert templates.asked == 21
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_pod_where_somebody_goes_on_is_looked_at_every_second_and_then_the_sessions_end(
     autojump_clock: MockClock, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -125,6 +125,32 @@ async def test_a_stop_is_routed_at_once_and_keeps_the_data(store: Store, autojum
         assert life.runtime.calls == [("launch", "db"), ("stop", "db"), ("launch", "db")]
 
 
+async def test_of_many_pods_only_the_one_that_changed_is_looked_at(store: Store, autojump_clock: MockClock) -> None:
+    async with living(store) as life:
+        pods = [await life.create(f"db{number}") for number in range(5)]
+        await wait_all_tasks_blocked()
+        life.runtime.looks.clear()
+        life.runtime.show(pods[2].key, Stage.EXITED)
+        await wait_all_tasks_blocked()
+        assert life.phase("db2") is Phase.AVAILABLE, "started again"
+        assert set(life.runtime.looks) == {1}
+
+
+async def test_what_a_look_missed_is_found_by_looking_at_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with living(store) as life:
+        pods = [await life.create(f"db{number}") for number in range(2)]
+        await wait_all_tasks_blocked()
+        with monkeypatch.context() as broken:
+            broken.setattr(life.runtime, "observe", None)
+            life.runtime.show(pods[0].key, Stage.STARTING)
+            await wait_all_tasks_blocked()
+        life.runtime.show(pods[1].key, Stage.STARTING)
+        await life.phased("db1", Phase.STARTING)
+        assert life.phase("db0") is Phase.STARTING
+
+
 async def test_a_start_of_a_running_pod_does_nothing(store: Store, autojump_clock: MockClock) -> None:
     async with living(store) as life:
         await life.create("db")

@@ -24,6 +24,7 @@ JSON = dict[str, Any]
 CALL_LIMIT = 25.0  # seconds for a call with all its repetitions: an action of the reconciler has 60, for several
 ANSWER_LIMIT = 10.0  # seconds an answer may take
 MOST_ATTEMPTS = 6
+MOST_CALLS = 16  # under way at once; httpx looks through all its connections for each further one that waits in it
 MOST_CONNECTIONS = 64  # watches, calls under way, and logs that are followed, of which there are fewer (runtime.py)
 FIRST_PAUSE = 0.1  # seconds before the second attempt, doubled each time
 LONGEST_PAUSE = 5.0
@@ -76,6 +77,7 @@ class Cluster:
         self._headers: dict[str, str] = {}
         self._headers_until = -math.inf
         self._renewing = trio.Lock()
+        self._calls = trio.CapacityLimiter(MOST_CALLS)
         self._http = httpx.AsyncClient(
             transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False
         )
@@ -173,9 +175,10 @@ class Cluster:
     async def _once(self, method: str, path: str, params: Mapping[str, str], content: JSON | None, kind: str) -> Answer:
         headers = await self._credentials() | ({"Content-Type": kind} if content is not None else {})
         body = json.dumps(content).encode() if content is not None else None
-        async with self._http.stream(
+        request = self._http.stream(
             method, path, params=dict(params), content=body, headers=headers, extensions=self._extensions()
-        ) as response:
+        )
+        async with self._calls, request as response:
             return await _read(response)
 
     async def _credentials(self) -> dict[str, str]:

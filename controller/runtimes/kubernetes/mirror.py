@@ -33,7 +33,7 @@ class Mirror:
     """What is in the cluster, as far as it was told."""
 
     changed: Callable[[str], None] = lambda _key: None  # told the key of a pod of which something else is seen
-    moved: Callable[[], None] = lambda: None  # told after each object that was taken
+    moved: Callable[[str], None] = lambda _key: None  # told the same after each object that was taken
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
@@ -45,6 +45,10 @@ class Mirror:
     def seen(self) -> Mapping[str, Observed]:
         """Tell of every pod that has anything here, by key."""
         return dict(self._seen)
+
+    def sight(self, key: str) -> Observed | None:
+        """Tell what is seen of one pod."""
+        return self._seen.get(key)
 
     def stateful_set(self, key: str) -> JSON | None:
         """Give a pod's StatefulSet."""
@@ -119,7 +123,7 @@ class Mirror:
             else:
                 self._seen[key] = seen
             self.changed(key)
-        self.moved()
+        self.moved(key)
 
 
 def _key(thing: JSON) -> str:

@@ -8,7 +8,7 @@ returns when the mirror shows it, so that whoever looks next is not told what wa
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,6 @@ from typing import Any
 
 import trio
 
-from controller.pulse import Pulse
 from controller.runtimes import Launch, Observed, RuntimeFailure
 from controller.runtimes.kubernetes.access import Access
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure
@@ -79,9 +78,10 @@ class KubernetesRuntime:
         self._settings = settings
         self._templates = offered(templates)
         self._access = access
-        self._beats = Pulse()  # whenever the mirror took something, also where nothing else is seen by it
-        self._mirror = Mirror(self._notice, self._beats.beat)
+        self._waiting: dict[str, trio.Event] = {}  # by key: set when the mirror takes an object of that pod
+        self._mirror = Mirror(self._notice, self._taken)
         self._changed = trio.Event()
+        self._moved: set[str] = set()  # keys of pods of which something else is seen
         self._ready = trio.Event()  # the mirror has been told everything once
         self._opened: Cluster | None = None
         self._readers = 0
@@ -101,22 +101,28 @@ class KubernetesRuntime:
             self._ready.set()
             self._changed.set()
 
-    async def changed(self) -> None:
-        """Wait until the answer of `observe` may have changed since the last call of `changed` returned."""
+    async def changed(self) -> Collection[str]:
+        """Wait until the answer of `observe` may have changed since the last call of `changed` returned; give the keys
+        of the pods of which it has: of ten thousand usually one.
+        """
         await self._changed.wait()
         self._changed = trio.Event()
+        moved, self._moved = self._moved, set()
+        return moved
 
-    async def observe(self) -> Mapping[str, Observed]:
-        """Tell of every pod that has anything in the cluster, as soon as everything was listed once."""
+    async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
+        """Tell of every pod that has anything in the cluster, or of some, as soon as everything was listed once."""
         await self._ready.wait()
-        return self._mirror.seen
+        if keys is None:
+            return self._mirror.seen
+        return {key: seen for key in keys if (seen := self._mirror.sight(key)) is not None}
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running; nothing happens if this generation was started before."""
         order = judge(pod, self._templates, self._settings)
         async with self._alone(pod.key, f"{pod.name} could not be started") as cluster:
             await self._launch(cluster, order)
-            await self._until(lambda: _has_come(self._mirror.stateful_set(pod.key), pod.generation))
+            await self._until(pod.key, lambda: _has_come(self._mirror.stateful_set(pod.key), pod.generation))
 
     async def stop(self, key: str, grace: float) -> None:
         """Take a pod's replica away. What has ended already stays as it is."""
@@ -128,7 +134,7 @@ class KubernetesRuntime:
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}
                 await cluster.merge(self._path("StatefulSet", name), stopped)
-            await self._until(lambda: not _runs(self._mirror.stateful_set(key), self._mirror.pod(key)))
+            await self._until(key, lambda: not _runs(self._mirror.stateful_set(key), self._mirror.pod(key)))
 
     async def remove(self, key: str) -> None:
         """Delete all that an exited pod has here; it is seen until the cluster has done so."""
@@ -143,7 +149,7 @@ class KubernetesRuntime:
             # Gone when all it owns is gone: until then it is seen.
             await cluster.delete(self._path("StatefulSet", name), {"propagationPolicy": "Foreground"})
             if self._mirror.stateful_set(key) is not None:
-                await self._until(lambda: _is_leaving(self._mirror.stateful_set(key)))
+                await self._until(key, lambda: _is_leaving(self._mirror.stateful_set(key)))
 
     def logs(self, key: str, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """Give the last `tail` lines of a pod's last start, then, if told so, what it writes until it is removed.
@@ -167,10 +173,10 @@ class KubernetesRuntime:
             self._readers -= 1
 
     async def _next(self, key: str) -> bool:
-        """Wait until any object changed; tell whether this pod still is there."""
-        if key in self._mirror.seen:
-            await self._beats.wait()
-        return key in self._mirror.seen
+        """Wait until an object of this pod changed; tell whether it still is there."""
+        if self._mirror.sight(key) is not None:
+            await self._take(key)
+        return self._mirror.sight(key) is not None
 
     async def _cluster(self) -> Cluster:
         await self._ready.wait()
@@ -235,13 +241,24 @@ class KubernetesRuntime:
             options["gracePeriodSeconds"] = max(math.ceil(grace), SHORTEST_GRACE)
         await cluster.delete(self._path("Pod", pod["metadata"]["name"]), options)
 
-    async def _until(self, shown: Callable[[], bool]) -> None:
-        """Wait until the mirror shows what was done, but not for ever."""
+    async def _until(self, key: str, shown: Callable[[], bool]) -> None:
+        """Wait until the mirror shows what was done to a pod, but not for ever."""
         with trio.move_on_after(MIRROR_LIMIT):
             while not shown():
-                await self._beats.wait()
+                await self._take(key)
 
-    def _notice(self, _key: str) -> None:
+    async def _take(self, key: str) -> None:
+        """Wait until the mirror takes an object of a pod, also where nothing else is seen by it."""
+        await self._waiting.setdefault(key, trio.Event()).wait()
+
+    def _taken(self, key: str) -> None:
+        """Wake who waits for that, and nobody else: hundreds may wait for as many pods."""
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            waiting.set()
+
+    def _notice(self, key: str) -> None:
+        self._moved.add(key)
         if self._ready.is_set():
             self._changed.set()
 

@@ -31,6 +31,7 @@ SILENCE = WATCH_LENGTH + 20.0  # seconds without a byte before we do
 FIRST_PAUSE = 0.05  # seconds, doubled with each attempt that brought nothing
 LONGEST_PAUSE = 15.0  # a watch that lasted longer was none in vain
 LONGEST_WAIT = 120.0  # seconds that a server may ask us to stay away (Retry-After)
+_TOLD_OF_SPEC = ("replicas",)  # who is to know more asks for the object
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,9 @@ def _error(status: JSON) -> ClusterFailure:
 
 
 def _slim(thing: JSON) -> JSON:
-    """Leave out what is long and says nothing to us."""
+    """Leave out what is long and says nothing to us: of ten thousand pods it would be half a gigabyte."""
     thing.get("metadata", {}).pop("managedFields", None)
+    spec = thing.get("spec")
+    if isinstance(spec, dict):
+        thing["spec"] = {key: spec[key] for key in _TOLD_OF_SPEC if key in spec}
     return thing

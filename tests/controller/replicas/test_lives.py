@@ -132,6 +132,7 @@ def test_changes_of_one_pod_at_two_replicas_at_once_are_all_made(home: Path, dat
         for user in users:
             assert one.http.post("/v1/users", json={"name": user}).status_code == 201
         assert one.create("page", a_mark()).status_code == 201
+        until(lambda: other.http.get("/v1/pods/page").status_code == 200)  # what one made, the other learns soon
 
         def share(by: Replica, with_whom: list[str]) -> list[int]:
             paths = [f"/v1/pods/page/grants/user:{user}" for user in with_whom]

@@ -30,14 +30,14 @@ def warning(name: str, about: str, message: str) -> JSON:
 
 def test_one_look_for_each_thing_and_one_word_for_each_change() -> None:
     changed: list[str] = []
-    moved: list[None] = []
-    seen = Mirror(changed.append, lambda: moved.append(None))
+    moved: list[str] = []
+    seen = Mirror(changed.append, moved.append)
     seen.put(Kind.CLAIM, claim("a"))
     seen.put(Kind.CLAIM, claim("a"))
-    assert (changed, len(moved)) == (["a"], 2)
+    assert (changed, moved) == (["a"], ["a", "a"])
     seen.drop(Kind.CLAIM, claim("a"))
     seen.drop(Kind.CLAIM, claim("a"))
-    assert (changed, len(moved)) == (["a", "a"], 3)
+    assert (changed, moved) == (["a", "a"], ["a", "a", "a"])
     assert seen.seen == {}
 
 

@@ -34,6 +34,14 @@ async def test_what_is_made_changed_and_deleted_is_told(autojump_clock: MockCloc
     assert world.told.lists == 1
 
 
+async def test_what_is_long_and_says_nothing_is_left_out(autojump_clock: MockClock, world: World) -> None:
+    spec = {"replicas": 1, "template": {"spec": {"containers": []}}}
+    world.api.put("pods", {"metadata": {"name": "b", "managedFields": [{}]}, "spec": spec})
+    await world.told.until(lambda told: "b" in told.things)
+    kept: object = world.told.things["b"]
+    assert kept == {"replicas": 1}
+
+
 async def test_what_went_while_nobody_watched_is_told_gone(autojump_clock: MockClock, world: World) -> None:
     world.put("b", "second")
     await world.told.until(lambda told: "b" in told.things)
