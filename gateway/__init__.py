@@ -14,7 +14,8 @@ The walk of one connection through the files:
       certificates  the leaf for the server name; `tls` shakes hands with it
       postgres/     logs Postgres clients in, and itself in to their databases
       bolt/         the same for Bolt; `ways`, `placing` and `dialogue` are what both need
-      proof         who is calling: what was shown, and whom that makes them now; `audit` remembers
+      proof         who is calling: what was shown, and whom that makes them now; `audit` remembers,
+                    and `delivery` tells the controller
       admission     may they, where nothing else is looked at (`tcp`)
       web/          the HTTP engine: judges, rewrites and passes on each request (I/O: `opening`, `relaying`)
       upstream      dials the pod

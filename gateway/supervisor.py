@@ -13,9 +13,9 @@ from typing import Any
 
 import trio
 
-from gateway.audit import Delivery
 from gateway.balancing import written
 from gateway.control import encode
+from gateway.delivery import Delivery
 from gateway.health import Health
 from gateway.leaves import Leaves
 from gateway.listening import listen, most_links

@@ -1,7 +1,7 @@
 """The shim: the parent of one pod's processes, which outlives the controller that started it.
 
-It runs by itself (`python -I -S shim.py`, standard library only, small) and is told everything on its standard input,
-one JSON document, so that no secret is ever a process argument:
+It runs by itself (`python -I -S shim.py`: small, and one file, since it finds nothing but the standard library) and is
+told everything on its standard input, one JSON document, so that no secret is ever a process argument:
 
     directory   the pod's directory: log, log.1, shim.json, exit.json, stop.json stand here
     lock        a descriptor the controller locked and passed on: as long as it is locked, a shim is alive
