@@ -57,7 +57,7 @@ MUCH: JSON = {
         "replicas": 2,
         "database": {"secret": "podgate-database", "port": 6432},
         "oidc": {"secret": "podgate-oidc"},
-        "service": {"type": "LoadBalancer", "clusterIP": "10.96.0.84", "annotations": {"a.example/b": "c"}},
+        "service": {"type": "LoadBalancer", "annotations": {"a.example/b": "c"}},
         "priorityClassName": "system-cluster-critical",
     },
     "gateway": {
@@ -81,13 +81,11 @@ SMALL: JSON = {  # on a laptop's cluster
     "domain": "pods.localhost",
     "publicPort": 8443,
     "pods": {"namespace": "podgate"},
-    "controller": {"service": {"clusterIP": "10.96.0.84"}},
     "gateway": {"replicas": 1, "service": {"type": "NodePort", "nodePort": 30443, "httpPort": 0}},
 }
 SIX: JSON = {
     **LEAST,
     "listen": "::",
-    "controller": {"service": {"clusterIP": "fd00::84"}},
     "gateway": {"service": {"type": "ClusterIP"}},
     "networkPolicy": {"enabled": False},
     "topologySpread": "DoNotSchedule",

@@ -131,10 +131,8 @@ def test_the_image_is_named_by_its_content_if_told_so(rendered: dict[str, list[J
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (LEAST, "cluster's own DNS has to know it"),
         (LEAST, "reached inside the cluster only"),
         (MUCH, "api.pods.example.org and signin.example.net to Service podgate-controller"),
-        (MUCH, "one that comes to another gateway than its session is lost"),
         (SMALL, "podgate pod create mydb --template postgres"),
     ],
 )

@@ -55,12 +55,15 @@ def test_a_gateway_is_told_all_that_the_values_say(rendered: dict[str, list[JSON
     told = parsed(container(spec_of(rendered["much"], "podgate-gateway"), "gateway")["args"], ENV)
     wanted = {
         "domain": "pods.example.org", "console_host": "signin.example.net", "public_port": 443, "replica": 1,
-        "controller": "https://api.pods.example.org", "controller_ca": Path("/etc/podgate/tls/ca.crt"),
+        "controller": "https://api.pods.example.org",
+        "controller_address": "podgate-controller.podgate.svc:443", "controller_ca": Path("/etc/podgate/tls/ca.crt"),
         "token_file": Path("/etc/podgate/secret/gateway.token"), "client_ca": Path("/etc/podgate/secret/ca.pem"),
         "certificate": Path("/etc/podgate/tls/tls.crt"), "key": Path("/etc/podgate/tls/tls.key"),
         "name": "podgate-gateway-1",
         "listen": "0.0.0.0:8443", "http_listen": "0.0.0.0:8080", "health": "0.0.0.0:9443", "workers": 2,
-        "drain": 300.0, "drain_notice": 15.0, "early_drop": "100:30:400", "peer": (), "peer_listen": None,
+        "drain": 300.0, "drain_notice": 15.0, "early_drop": "100:30:400",
+        "peer": [f"podgate-gateway-{number}.podgate-peers.podgate.svc:7443" for number in range(3)],
+        "peer_listen": "0.0.0.0:7443",
     }  # fmt: skip
     assert {name: told[name] for name in wanted} == wanted
     assert ",".join(told["proxy_from"]) == "10.0.0.0/24,2001:db8::/64"  # type: ignore[arg-type]
