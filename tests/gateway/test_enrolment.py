@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from certs.authority import ELSEWHERE_LIFETIME, Authority
 from certs.files import CertificateProblem, load_pair
 from certs.peer import is_gateway
-from gateway.enrolment import LARGEST, LOOK, Enrolment, Signed
+from gateway.enrolment import LARGEST, LOOK, SOON, Enrolment, Signed
 from gateway.identity import FileIdentity
 from gateway.leaves import FileLeaves
 
@@ -127,14 +127,33 @@ async def test_a_damaged_key_is_told(enrolment: Enrolment, signer: Signer, key: 
         await enrolment.begin(signer)
 
 
-async def test_it_is_looked_at_now_and_then(enrolment: Enrolment, signer: Signer, autojump_clock: MockClock) -> None:
+async def test_who_has_none_asks_again_soon_and_who_has_one_now_and_then(
+    enrolment: Enrolment, signer: Signer, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     signer.away = True
     with trio.move_on_after(2.5 * LOOK):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(enrolment.keep, signer)
-            await trio.sleep(LOOK / 2)
+            await trio.sleep(SOON / 2)
             assert not enrolment.certificate.exists()
             signer.away = False
-            await trio.sleep(LOOK)
+            await trio.sleep(SOON)
             assert enrolment.certificate.exists()
     assert len(signer.requests) == 1
+    assert "certificates: none yet: away" in caplog.text
+
+
+async def test_one_that_cannot_be_renewed_is_told_each_time(
+    enrolment: Enrolment, signer: Signer, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
+
+    async def long_ago(request: str) -> Signed:
+        signed = await signer(request)
+        return Signed(signer.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
+
+    await enrolment.renew(long_ago)
+    signer.away = True
+    with trio.move_on_after(1.5 * LOOK):
+        await enrolment.keep(signer)
+    assert caplog.text.count("certificates: not renewed: away") == 2
