@@ -12,6 +12,7 @@ import typer
 
 from controller.home import ensure_tokens
 from controller.store.store import Store
+from gateway.standing import TELL_ANYWAY
 from podgate.cli import app
 from tests.deploy.charts import JSON, container, one, pod_specs
 from tests.running import PATIENCE
@@ -86,7 +87,10 @@ def test_gateways_find_each_other_by_names_that_there_will_be(rendered: dict[str
 
 
 def test_a_gateway_comes_to_one_controller_whatever_it_says(rendered: dict[str, list[JSON]]) -> None:
-    assert one(rendered["much"], "Service", "podgate-controller")["spec"]["sessionAffinity"] == "ClientIP"
+    """For as long as it makes connections at all, which it does even if nothing changes."""
+    service = one(rendered["much"], "Service", "podgate-controller")["spec"]
+    assert service["sessionAffinity"] == "ClientIP"
+    assert service["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"] > 2 * TELL_ANYWAY
 
 
 def test_ipv6_is_in_brackets(rendered: dict[str, list[JSON]]) -> None:
