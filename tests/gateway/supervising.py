@@ -15,7 +15,8 @@ from gateway.sources import Documents
 from gateway.standing import Standing
 from gateway.supervisor import Plan, Supervisor
 from router.access import AccessLevel
-from router.model import Protocol, Route, parse_address
+from router.model import Protocol, Route
+from router.routedocument import parse_address
 from router.snapshot import Rejected, Version, snapshot_document
 from tests.peers import DEADLINE, Upstream, write_leaf
 
