@@ -62,7 +62,7 @@ def _gauges(now: Measures) -> _Values:
         "workers_configured": (now.workers, "Workers that there are to be."),
         "links": (standing.links, "Established pairs of a client and an upstream."),
         "openings": (standing.openings, "Connections that are accepted and not established yet."),
-        "routes": (routes.count, "Routes that it goes by."),
+        "routes": (routes.routes, "Routes that it goes by."),
         "routes_quarantined": (routes.quarantined, "Hosts without a route because theirs cannot be used."),
         "routes_version": (routes.version, "Version of the routes that all workers run; 0: none."),
         "routes_version_told": (routes.told, "Version that the source of the routes told last."),

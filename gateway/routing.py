@@ -33,7 +33,7 @@ NOTHING_TOLD = Version("none", 0)  # of a table that no source has told
 class InForce(NamedTuple):
     """How a replica goes by the routes that it was told."""
 
-    count: int
+    routes: int
     quarantined: int  # hosts whose route cannot be used
     version: int  # that all workers run; 0: none
     told: int  # the last one

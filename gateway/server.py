@@ -212,8 +212,9 @@ class Server:
         self._complain("out of file descriptors; closing new connections (raise the limit: ulimit -n)")
         self._close_spare()
         with contextlib.suppress(OSError):  # somebody else took it, or it has left
-            self._refuse(listener.accept()[0])
+            client = listener.accept()[0]
             self._accepted += 1
+            self._refuse(client)
         with contextlib.suppress(OSError):  # another thread was quicker: there will be one for us another time
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
