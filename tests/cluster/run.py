@@ -206,7 +206,8 @@ def _for(cluster: Cluster, values: JSON) -> JSON:
     gateway = {**values.get("gateway", {})}
     gateway["service"] = {**gateway.get("service", {}), "nodePort": 0}
     pods = {**values.get("pods", {}), "namespace": cluster.namespace}
-    return {**values, "pods": pods, "gateway": gateway}
+    metrics = {**values.get("metrics", {}), "podMonitor": False}  # it may have no operator of Prometheus
+    return {**values, "pods": pods, "gateway": gateway, "metrics": metrics}
 
 
 def _files(request: pytest.FixtureRequest) -> list[str]:

@@ -75,6 +75,7 @@ MUCH: JSON = {
         "apiClients": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
         "egress": [{"ports": [{"port": 3128, "protocol": "TCP"}]}],
     },
+    "metrics": {"namespace": "monitoring", "podMonitor": True, "labels": {"release": "prometheus"}, "interval": "15s"},
 }
 SMALL: JSON = {  # on a laptop's cluster
     **LEAST,

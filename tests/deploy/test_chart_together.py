@@ -159,6 +159,10 @@ def test_gateways_follow_the_controller_through_its_door(helm: Helm, place: Path
         assert sorted(found) == ["podgate-controller-0", "podgate-gateway-0"]
         assert all(each["current"] for each in found.values())
         assert not (place / "podgate-gateway-0" / "home" / "authority").exists()
+        for health in (ours.health[0], ours.door_health):
+            metrics = httpx.get(f"http://127.0.0.1:{health}/metrics", timeout=5)
+            assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+            assert "\npodgate_ready 1.0\n" in metrics.text
         going.terminate()
         until(lambda: not is_ready(ours.health[0]), ours)
         assert going.poll() is None  # it still takes connections
