@@ -66,7 +66,7 @@ def _gauges(now: Measures) -> _Values:
         "routes_quarantined": (routes.quarantined, "Hosts without a route because theirs cannot be used."),
         "routes_version": (routes.version, "Version of the routes that all workers run; 0: none."),
         "routes_version_told": (routes.told, "Version that the source of the routes told last."),
-        "routes_lag_seconds": (routes.lag, "Since when not all that was told is in force."),
+        "routes_lag_seconds": (routes.lag, "For how long a worker has gone by something older than what was told."),
         "routes_source_up": (routes.is_followed, "Whether the source of the routes (controller or file) is followed."),
         "certificate_expiry_timestamp_seconds": (now.expiry, "When the default certificate expires."),
     }

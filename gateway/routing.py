@@ -37,7 +37,7 @@ class InForce(NamedTuple):
     quarantined: int  # hosts whose route cannot be used
     version: int  # that all workers run; 0: none
     told: int  # the last one
-    lag: float  # seconds since all that was told was in force
+    lag: float  # seconds for which a worker has gone by something older
     is_followed: bool  # the source has told something since it was lost last
 
 
@@ -60,7 +60,7 @@ class Routing:
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._was_told = False  # the source has been there in our life
         self._is_followed = False  # it is there now
-        self._behind_since = time.monotonic()  # or before a version that is in force
+        self._behind_since = 0.0  # of a clock that never goes back; counts while a worker is behind
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
         self.begun = trio.Event()  # there is a table, if only an empty one
@@ -84,10 +84,10 @@ class Routing:
 
     def in_force(self) -> InForce:
         """Tell how the workers go by what was told."""
-        table, told, running = self._routes.table, self._routes.version, self._common_version()
-        lag = 0.0 if running == told else time.monotonic() - self._behind_since
+        table, running = self._routes.table, self._common_version()
+        lag = time.monotonic() - self._behind_since if self._is_behind else 0.0
         number = running.number if running is not None else 0
-        return InForce(len(table), len(table.quarantined), number, told.number, lag, self._is_followed)
+        return InForce(len(table), len(table.quarantined), number, self._number, lag, self._is_followed)
 
     def look_at_workers(self) -> None:
         """Acknowledge what they run by now."""
@@ -138,7 +138,7 @@ class Routing:
     def _take(self, document: object) -> None:
         """Judge a document and pass it on. Raises InvalidDocument; the source is then followed from a new snapshot."""
         self._was_told = True
-        if self._common_version() == self._routes.version:
+        if not self._is_behind:
             self._behind_since = time.monotonic()
         is_snapshot = isinstance(document, dict) and document.get("kind") == "snapshot"
         self._routes = advance(self._routes, document)
@@ -190,6 +190,12 @@ class Routing:
         if not versions or any(version.epoch != self._routes.version.epoch for version in versions):
             return None
         return min(versions)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether a worker that accepts connections goes by something older than what was told last."""
+        told = self._routes.version
+        return any(worker is not None and worker.version not in (None, told) for worker in self._workers)
 
     # ---- on disk
 

@@ -91,6 +91,8 @@ async def test_it_counts_what_workers_do_also_of_those_that_are_gone(
 
         os.kill(supervisor.workers[0], signal.SIGKILL)
         client.close()
+        gone = await until(supervisor, lambda now: now["workers"] == 0)
+        assert (gone["ready"], gone["routes_version"], gone["routes_lag_seconds"]) == (0, 0, 0)
         await source.until_acknowledged(Version("one", 7))
         now = await until(supervisor, lambda now: now["workers_ended_total"] == now["workers"] == 1)
         assert (now["connections_accepted_total"], now["links"]) == (4, 0)
