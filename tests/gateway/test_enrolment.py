@@ -35,6 +35,11 @@ class Signer:
         pods, peer = self.authority.sign_hosts(request.encode(), HOSTS), self.authority.sign_peer(request.encode())
         return Signed(pods.decode(), peer.decode(), self.authority.path.read_text())
 
+    async def long_ago(self, request: str) -> Signed:
+        """Sign for hosts what ends in two hours."""
+        signed, begun = await self(request), datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
+        return Signed(self.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
+
 
 @pytest.fixture
 def signer(tmp_path: Path) -> Signer:
@@ -83,13 +88,7 @@ async def test_who_has_one_starts_without_the_controller(enrolment: Enrolment, s
 async def test_one_that_is_due_is_used_until_it_ends(
     enrolment: Enrolment, signer: Signer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begun = datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
-
-    async def long_ago(request: str) -> Signed:
-        signed = await signer(request)
-        return Signed(signer.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
-
-    await enrolment.renew(long_ago)
+    await enrolment.renew(signer.long_ago)
     signer.away = True
     await enrolment.begin(signer)
     assert "the controller signs none now: away; those of before stay in use" in caplog.text
@@ -146,13 +145,7 @@ async def test_who_has_none_asks_again_soon_and_who_has_one_now_and_then(
 async def test_one_that_cannot_be_renewed_is_told_each_time(
     enrolment: Enrolment, signer: Signer, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begun = datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
-
-    async def long_ago(request: str) -> Signed:
-        signed = await signer(request)
-        return Signed(signer.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
-
-    await enrolment.renew(long_ago)
+    await enrolment.renew(signer.long_ago)
     signer.away = True
     with trio.move_on_after(1.5 * LOOK):
         await enrolment.keep(signer)
