@@ -37,7 +37,9 @@ Peer = Annotated[list[str] | None, typer.Option("--peer", help="HOST:PORT of ano
 PeerListen = Annotated[str | None, typer.Option("--peer-listen", help="HOST:PORT where the other replicas find this.")]
 PeerCertificate = Annotated[
     Path | None,
-    typer.Option("--peer-certificate", help="PEM, with URI:podgate:gateway. [default: of the home's authority]"),
+    typer.Option(
+        "--peer-certificate", help="PEM, with URI:podgate:gateway. [default: of the authority of home or controller]"
+    ),
 ]
 PeerKey = Annotated[Path | None, typer.Option("--peer-key", help="PEM, not readable by others.")]
 PeerCa = Annotated[Path | None, typer.Option("--peer-ca", help="PEM: the authority of the others' certificates.")]
@@ -62,7 +64,7 @@ ProxyFrom = Annotated[
     ),
 ]
 Health = Annotated[
-    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready and /live. [default: none]")
+    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready, /live, /metrics. [default: none]")
 ]
 DrainNotice = Annotated[
     float,
