@@ -34,8 +34,8 @@ by `peers`, which know each other by `identity`.
 
 The walk of a route: `sources` follows a file, `following` a controller; `routing`, in the `supervisor`, judges each
 document once and passes it to every `process` through its `control` channel; the `worker` there swaps its table in one
-assignment and says so. How the replica stands the controller is told by `standing`, and whether it is ready a balancer
-by `health`. `accepting` takes what replicas and balancers ask. `lastgood` keeps the table on disk, `leaves` gives out
-certificates, `enrolment` has a controller elsewhere sign them, `options` is what a gateway can be told. `logs` writes
-log lines many at once, `wheel` finds the links that are silent too long.
+assignment and says so. How the replica stands the controller is told by `standing`, whether it is ready a balancer by
+`health`, which gives Prometheus its `metrics` as well. `accepting` takes what replicas and balancers ask. `lastgood`
+keeps the table on disk, `leaves` gives out certificates, `enrolment` has a controller elsewhere sign them, `options` is
+what a gateway can be told. `logs` writes log lines many at once, `wheel` finds the links that are silent too long.
 """

@@ -5,8 +5,10 @@ start without it, the last good one (`gateway.lastgood`).
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import trio
@@ -28,6 +30,17 @@ RETRY_FIRST, RETRY_LAST = 0.05, 0.5  # seconds between tries to reach a lost sou
 NOTHING_TOLD = Version("none", 0)  # of a table that no source has told
 
 
+class InForce(NamedTuple):
+    """How a replica goes by the routes that it was told."""
+
+    routes: int
+    quarantined: int  # hosts whose route cannot be used
+    version: int  # that all workers run; 0: none
+    told: int  # the last one
+    lag: float  # seconds for which a worker has gone by something older
+    is_followed: bool  # the source has told something since it was lost last
+
+
 class Routing:
     """The routes of one replica."""
 
@@ -46,6 +59,8 @@ class Routing:
         self._rejected: dict[str, str] = {}
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._was_told = False  # the source has been there in our life
+        self._is_followed = False  # it is there now
+        self._behind_since = 0.0  # of a clock that never goes back; counts while a worker is behind
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
         self.begun = trio.Event()  # there is a table, if only an empty one
@@ -66,6 +81,13 @@ class Routing:
         table = self._routes.table
         document = snapshot_document(self._routes.version, table, table.quarantined, self._routes.credentials)
         return encode({"kind": "routes", "document": document})
+
+    def in_force(self) -> InForce:
+        """Tell how the workers go by what was told."""
+        table, running = self._routes.table, self._common_version()
+        lag = time.monotonic() - self._behind_since if self._is_behind else 0.0
+        number = running.number if running is not None else 0
+        return InForce(len(table), len(table.quarantined), number, self._number, lag, self._is_followed)
 
     def look_at_workers(self) -> None:
         """Acknowledge what they run by now."""
@@ -89,10 +111,12 @@ class Routing:
                     nursery.start_soon(self._follow_once, send)
                     async for document in receive:
                         self._take(document)
+                        self._is_followed = True
                         pause = RETRY_FIRST
             except* (OSError, httpx.HTTPError, ValueError) as lost:
                 if pause < RETRY_LAST <= pause * 2:  # once, when it has been away for longer than a restart takes
                     self._tell_of_lost(_first(lost))
+            self._is_followed = False
             await trio.sleep(pause)
             pause = min(pause * 2, RETRY_LAST)
 
@@ -114,6 +138,8 @@ class Routing:
     def _take(self, document: object) -> None:
         """Judge a document and pass it on. Raises InvalidDocument; the source is then followed from a new snapshot."""
         self._was_told = True
+        if not self._is_behind:
+            self._behind_since = time.monotonic()
         is_snapshot = isinstance(document, dict) and document.get("kind") == "snapshot"
         self._routes = advance(self._routes, document)
         quarantined = self._routes.table.quarantined
@@ -164,6 +190,12 @@ class Routing:
         if not versions or any(version.epoch != self._routes.version.epoch for version in versions):
             return None
         return min(versions)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether a worker that accepts connections goes by something older than what was told last."""
+        told = self._routes.version
+        return any(worker is not None and worker.version not in (None, told) for worker in self._workers)
 
     # ---- on disk
 

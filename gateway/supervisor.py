@@ -7,6 +7,7 @@ processes that talk to strangers. It accepts nothing and relays nothing itself.
 import logging
 import resource
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gateway.delivery import Delivery
 from gateway.health import Health
 from gateway.leaves import Leaves
 from gateway.listening import listen, most_links
+from gateway.metrics import Measures, Page
 from gateway.options import Options
 from gateway.passing import Passing
 from gateway.peers import Peers
@@ -59,7 +61,7 @@ class Supervisor:
         self._leaving = trio.Event()  # it says so, and may still take connections
         self._draining = trio.Event()  # it takes none any more
         self.ready = trio.Event()  # every worker accepts connections
-        leaves.default()  # a broken certificate is told now, not at the first connection
+        self._default = leaves.default()  # a broken certificate is told now, not at the first connection
         most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # workers have the same limit, and cannot complain
         by_address = [listen(host, port, plan.workers) for host, port in plan.listen]
         self.addresses = [sockets[0].getsockname()[:2] for sockets in by_address]
@@ -67,7 +69,9 @@ class Supervisor:
         self._workers: list[WorkerProcess | None] = [None] * plan.workers
         self._passing = Passing(plan.options.replica, self._workers, peers)
         self._places = Places()
-        self._health = Health(plan.health, self.why_not_ready) if plan.health else None
+        self._ended = 0  # workers that did so unasked
+        self._connections: Counter[str] = Counter()  # of workers that have ended
+        self._health = Health(plan.health, self.why_not_ready, Page(self._measures)) if plan.health else None
         self._reporter = Reporter(source, self._standing)
         self._delivery = Delivery(source)
         self._routing = Routing(source, plan.keep, self._workers, self.ready, self._reporter)
@@ -150,12 +154,13 @@ class Supervisor:
             self._present_renewed()
 
     def _present_renewed(self) -> None:
-        default = None
-        for leaf in self._leaves.renewed():
-            default = default or self._leaves.default()
+        renewed = self._leaves.renewed()
+        if renewed:
+            self._default = self._leaves.default()
+        for leaf in renewed:
             for worker in self._workers:
                 if worker is not None:
-                    worker.post_leaf(leaf, default=leaf == default)
+                    worker.post_leaf(leaf, default=leaf == self._default)
 
     def _give_leaf(self, worker: WorkerProcess, host: str) -> None:
         leaf = self._leaves.get(host)
@@ -172,6 +177,7 @@ class Supervisor:
             ended = await self._run_worker(index)
             if self._draining.is_set():
                 return
+            self._ended += 1
             pause = min(max(pause * 2, CRASH_FIRST), CRASH_LAST) if time.monotonic() - began < CRASH_SPAN else 0.0
             log.error("worker %d ended (%s); replaced in %.1f s", index, ended, pause)
             with trio.move_on_after(pause):
@@ -185,7 +191,7 @@ class Supervisor:
             except OSError as error:  # out of processes, memory or descriptors: perhaps not for long
                 return f"not started: {error.strerror}"
             self._workers[index] = worker
-            worker.post_leaf(self._leaves.default(), default=True)
+            worker.post_leaf(self._default, default=True)
             worker.post_routes(self._routing.snapshot())
             for told, document in ((self._leaving, LEAVE), (self._draining, DRAIN)):
                 if told.is_set():  # since it was being started
@@ -197,6 +203,7 @@ class Supervisor:
                 ended = await worker.wait(self._draining, grace)
             finally:
                 self._workers[index] = None
+                self._connections += worker.connections
                 self._places.drop(worker)
                 self._on_running()
             nursery.cancel_scope.cancel()
@@ -221,12 +228,20 @@ class Supervisor:
 
     def _on_load(self, worker: WorkerProcess, document: dict[str, Any]) -> None:
         worker.links, worker.openings = document["links"], document["openings"]
+        worker.connections = Counter(document["connections"])
 
     def _standing(self) -> Standing:
         accepting = [worker for worker in self._workers if worker is not None and worker.version is not None]
         return Standing(
             len(accepting), sum(worker.links for worker in accepting), sum(worker.openings for worker in accepting),
             self._leaving.is_set(), tuple(written(address) for address in self.addresses),
+        )  # fmt: skip
+
+    def _measures(self) -> Measures:
+        counts = (worker.connections for worker in self._workers if worker is not None)
+        return Measures(
+            not self.why_not_ready(), self._standing(), self._routing.in_force(), self._plan.workers, self._ended,
+            sum(counts, self._connections), self._default.not_after.timestamp(),
         )  # fmt: skip
 
     def _on_running(self) -> None:

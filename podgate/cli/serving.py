@@ -37,7 +37,9 @@ Peer = Annotated[list[str] | None, typer.Option("--peer", help="HOST:PORT of ano
 PeerListen = Annotated[str | None, typer.Option("--peer-listen", help="HOST:PORT where the other replicas find this.")]
 PeerCertificate = Annotated[
     Path | None,
-    typer.Option("--peer-certificate", help="PEM, with URI:podgate:gateway. [default: of the home's authority]"),
+    typer.Option(
+        "--peer-certificate", help="PEM, with URI:podgate:gateway. [default: of the authority of home or controller]"
+    ),
 ]
 PeerKey = Annotated[Path | None, typer.Option("--peer-key", help="PEM, not readable by others.")]
 PeerCa = Annotated[Path | None, typer.Option("--peer-ca", help="PEM: the authority of the others' certificates.")]
@@ -62,7 +64,7 @@ ProxyFrom = Annotated[
     ),
 ]
 Health = Annotated[
-    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready and /live. [default: none]")
+    str | None, typer.Option("--health", help="HOST:PORT of plain HTTP for /ready, /live, /metrics. [default: none]")
 ]
 DrainNotice = Annotated[
     float,
@@ -76,6 +78,15 @@ DrainNotice = Annotated[
 ]
 ControllerUrl = Annotated[
     str, typer.Option("--controller", help="https://api.DOMAIN of a controller elsewhere. [default: of the same home]")
+]
+ControllerAddress = Annotated[
+    str,
+    typer.Option(
+        "--controller-address",
+        metavar="HOST:PORT",
+        help="Where to connect for that; the certificate still has to be of the name in --controller. "
+        "[default: where DNS leads that name]",
+    ),
 ]
 ControllerCa = Annotated[
     Path | None, typer.Option("--controller-ca", help="PEM: whom to trust for that, beside the machine's authorities.")
@@ -160,6 +171,7 @@ def gateway(
     health: Health = None,
     drain_notice: DrainNotice = 0.0,
     controller: ControllerUrl = "",
+    controller_address: ControllerAddress = "",
     controller_ca: ControllerCa = None,
     token_file: TokenFile = None,
     name: Name = "",
@@ -174,7 +186,8 @@ def gateway(
         early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
-    serving.gateway(place, routes, among, Follow(controller, token_file, controller_ca, name, client_ca))
+    follow = Follow(controller, controller_address, token_file, controller_ca, name, client_ca)
+    serving.gateway(place, routes, among, follow)
 
 
 def controller(
