@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import DEADLINE, free_port
+from tests.peers import DEADLINE
+from tests.ports import free_port
 
 PROGRAM = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="apt-get install haproxy")

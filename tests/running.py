@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.unixhttp import to_socket
 
 
@@ -32,13 +33,6 @@ needs_resolver = pytest.mark.skipif(
 )
 PATIENCE = 120  # seconds for anything a test waits for
 Pod = dict[str, Any]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 nobody uses."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def descriptors(pid: int) -> int:

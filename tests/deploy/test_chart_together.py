@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from tests.deploy.charts import JSON, ROOT, SMALL, Helm, container, pod_specs
-from tests.running import PATIENCE, free_port, needs_resolver
+from tests.ports import free_port
+from tests.running import PATIENCE, needs_resolver
 
 REQUEST = (
     "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /O=Podgate/CN=ours "

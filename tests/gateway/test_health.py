@@ -10,7 +10,8 @@ import trustme
 from typer.testing import CliRunner
 
 from certs.leaf import Leaf
-from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
+from gateway import health
+from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, answer
 from gateway.supervisor import Supervisor
 from podgate.cli import app
 from router.model import Protocol
@@ -75,7 +76,10 @@ async def test_it_is_ready_once_every_worker_has_routes(tmp_path: Path, leaf: Le
         assert (await ask(supervisor, "/"))[0] == 404
 
 
-async def test_no_more_are_answered_at_once_than_may_be(tmp_path: Path, leaf: Leaf) -> None:
+async def test_no_more_are_answered_at_once_than_may_be(
+    tmp_path: Path, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 3 * DEADLINE)  # none of them is taken for too slow
     async with supervising(Told(), tmp_path, leaf, health=ANYWHERE) as supervisor, contextlib.AsyncExitStack() as held:
         assert supervisor.health_address
         slow = [
@@ -83,7 +87,7 @@ async def test_no_more_are_answered_at_once_than_may_be(tmp_path: Path, leaf: Le
             for _ in range(MOST_CONNECTIONS)
         ]
         one_more = await held.enter_async_context(await trio.open_tcp_stream(*supervisor.health_address))
-        with trio.fail_after(PATIENCE / 2):  # sooner than any of them is taken for too slow
+        with trio.fail_after(DEADLINE):
             assert await one_more.receive_some(1) == b""
         await slow[0].aclose()
         with trio.fail_after(DEADLINE):

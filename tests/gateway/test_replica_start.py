@@ -11,7 +11,7 @@ from podgate.cli.failure import Failure
 from podgate.serving import Replica
 from tests.gateway.databases import cancel, database, log_in
 from tests.gateway.process import GatewayProcess, Site
-from tests.peers import free_port
+from tests.ports import free_port
 
 HOST = "db.pods.test"
 ROUTE = '[[route]]\nhost = "{}"\nprotocol = "postgres"\nupstreams = ["{}"]\naccess = "public"\n'

@@ -18,7 +18,8 @@ from sqlalchemy import URL
 
 from controller.store.postgres import ADDRESS
 from tests.gateway.process import GatewayProcess
-from tests.running import PATIENCE, Podgate, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate
 
 LONGEST = 30.0  # seconds until what has to come about has come about, on a busy machine
 LOOK = 0.02  # seconds between two looks at what tells nobody that it changed

@@ -12,7 +12,8 @@ import pytest
 
 from certs.authority import Authority
 from tests.gateway.process import GatewayProcess
-from tests.running import PATIENCE, Podgate, free_port, needs_resolver, running_podgate
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate, needs_resolver, running_podgate
 from tests.scenarios.api import create, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import into

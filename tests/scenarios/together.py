@@ -18,7 +18,8 @@ from tests.controller.runtimes.homes import a_mark, processes_with
 from tests.databases import Server, server
 from tests.gateway.process import GatewayProcess
 from tests.haproxy import haproxy
-from tests.running import PATIENCE, Podgate, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate
 from tests.scenarios.api import create, in_force, share
 from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor, go_on
 from tests.scenarios.databases import Way, into

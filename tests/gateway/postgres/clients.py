@@ -15,6 +15,7 @@ from tests.gateway.postgres.scripted import PASSWORD, TOKEN
 from tests.gateway.running import Running
 from tests.peers import SSL_REQUEST, TlsPeer, Upstream, tls_to, trusting
 
+BUDGET = 60.0  # seconds for an opening: more than any takes that is not hurried
 HOST = "db.pods.test"
 LOGINS = {
     level: (Login(name, PASSWORD),)

@@ -20,15 +20,11 @@ from pathlib import Path
 import pytest
 
 from certs.authority import Authority
+from tests.ports import free_port
 
 PASSWORD = "play it again"
 INTERRUPT = "Ctrl-C"
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("arcadedb_embedded"), reason="needs podgate[pods]")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import trio
 
-from tests.controller.runtimes.homes import free_port
 from tests.controller.runtimes.kubernetes.apiserver import ApiServer
 from tests.controller.runtimes.kubernetes.cluster import cluster
+from tests.ports import free_port
 from tests.unixhttp import async_to_socket
 
 ROOT = Path(__file__).parents[4]
