@@ -40,6 +40,7 @@ global
 defaults
     mode tcp
     timeout connect 5s
+    timeout check 30s
     timeout client 1h
     timeout server 1h
 frontend clients

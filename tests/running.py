@@ -115,11 +115,12 @@ class Podgate:
 
     def children(self, module: str) -> list[int]:
         """Process ids of what `podgate serve` started as `python -m <module>`."""
-        threads = Path(f"/proc/{self.serve.pid}/task").iterdir()
-        children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
-        return [
-            int(pid) for pid in children if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        ]
+        found = []
+        for pid in children_of(self.serve.pid):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    found.append(pid)
+        return found
 
     def delete_pods(self) -> None:
         """Remove the pods, all at once; they would outlive it."""

@@ -21,7 +21,7 @@ from tests.gateway.process import GatewayProcess
 from tests.ports import free_port
 from tests.running import PATIENCE, Podgate
 
-LONGEST = 30.0  # seconds until what has to come about has come about, on a busy machine
+LONGEST = 60.0  # seconds until what has to come about has come about, on a busy machine
 LOOK = 0.02  # seconds between two looks at what tells nobody that it changed
 _Found = TypeVar("_Found")
 

@@ -24,7 +24,7 @@ from tests.scenarios.test_postgres_matrix import is_cancelled
 
 pytestmark = needs_haproxy
 REPLICAS = 3
-NOTICE = 2.0  # seconds: ten times as long as HAProxy needs to hear it
+NOTICE = 4.0  # seconds: twenty times as long as HAProxy needs to hear it
 
 
 @dataclass(frozen=True, slots=True)

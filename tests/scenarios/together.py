@@ -27,7 +27,7 @@ from tests.scenarios.people import add, make_token
 from tests.scenarios.replicas import Balanced, Controllers
 
 GATEWAYS = 3
-NOTICE = 3.0  # seconds: fifteen times as long as HAProxy needs to hear it
+NOTICE = 6.0  # seconds: thirty times as long as HAProxy needs to hear it
 STARTED = "started\n"  # what a page writes down each time that it is launched
 PAGE = "echo started >>starts; exec /usr/bin/env python3 -X {} -m http.server --protocol HTTP/1.1 -b 127.0.0.1 $PORT"
 VAULT, PAGES = "vault", "pages"

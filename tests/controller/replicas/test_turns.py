@@ -131,8 +131,10 @@ def test_who_leads_no_more_writes_nothing_of_what_it_saw(stores: tuple[Store, St
 
 
 def test_who_falls_asleep_in_its_turn_has_lost_it(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "IDLE_LIMIT", 1)
-    with Store(database) as asleep, Store(database) as other:
+    with monkeypatch.context() as impatient:
+        impatient.setattr(postgres, "IDLE_LIMIT", 1)
+        asleep = Store(database)
+    with asleep, Store(database) as other:
         known = asleep.state().number
         asleep.begin(known)
         assert other.begin(known) is None, "which waits until the server has ended the other's transaction"

@@ -17,7 +17,7 @@ from controller.runtimes.process import ProcessRuntime
 from controller.templates import InCluster, Parameter, Template, TemplateEndpoint, load_templates
 from tests.ports import free_port
 
-PATIENCE = 30.0  # seconds until a test gives up
+PATIENCE = 60.0  # seconds until a test gives up
 SECRETS = {"owner": "owner-" + "o" * 20, "write": "write-" + "w" * 20, "read": "read-" + "r" * 20}
 SECRETS["keeper"] = "keeper-" + "k" * 20
 
