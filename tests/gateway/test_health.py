@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from certs.leaf import Leaf
 from gateway import health
+from gateway import standing as standing_module
 from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, answer
 from gateway.supervisor import Supervisor
 from podgate.cli import app
@@ -164,6 +165,13 @@ async def test_nobody_waits_for_a_replica_that_never_was_ready(tmp_path: Path, l
         pass  # it drains at the end of the block, within the deadline of its own
 
 
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changes is told at once."""
+    monkeypatch.setattr(standing_module, "TELL_PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("talkative")
 async def test_links_are_told_while_they_are_there(
     tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
 ) -> None:
@@ -181,6 +189,7 @@ async def test_links_are_told_while_they_are_there(
         await source.until_standing(lambda standing: standing.links == 0)
 
 
+@pytest.mark.usefixtures("talkative")
 async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) -> None:
     source = Told()
     async with supervising(source, tmp_path, leaf):
