@@ -77,6 +77,11 @@ class Balanced:
         )  # fmt: skip
 
 
+def known(podgate: Podgate) -> dict[str, dict[str, Any]]:
+    """What the controller knows of each gateway, by its name: what `podgate gateways` shows, asked for faster."""
+    return {each["replica"]: each for each in podgate.call("GET", "gateways")["gateways"]}
+
+
 def shown(podgate: Podgate) -> dict[str, dict[str, Any]]:
     """What `podgate gateways` tells of each, by its name."""
     return {gateway["replica"]: gateway for gateway in json.loads(podgate.run("gateways", "--json"))["gateways"]}

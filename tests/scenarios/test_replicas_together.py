@@ -99,7 +99,7 @@ def test_a_gateway_is_drained_and_comes_back(site: Site) -> None:
         site.leave(member)
     assert drained.wait() == 0
     assert "Traceback" not in drained.log
-    assert sorted(site.known()) == ["gw-0", "gw-2"]
+    eventually(lambda: sorted(site.known()) == ["gw-0", "gw-2"])
     site.goes_on()
 
     site.start_gateway(1)

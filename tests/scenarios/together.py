@@ -24,7 +24,7 @@ from tests.scenarios.api import create, in_force, share
 from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor, go_on
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import add, make_token
-from tests.scenarios.replicas import Balanced, Controllers
+from tests.scenarios.replicas import Balanced, Controllers, known
 
 GATEWAYS = 3
 NOTICE = 6.0  # seconds: thirty times as long as HAProxy needs to hear it
@@ -108,8 +108,8 @@ class Site:
             return knocking.connect_ex(("127.0.0.1", self.balanced.ports[number])) == 0
 
     def known(self) -> dict[str, dict[str, Any]]:
-        """What the controllers know of each gateway, by its name: what `podgate gateways` shows, asked for faster."""
-        return {each["replica"]: each for each in self.podgate.call("GET", "gateways")["gateways"]}
+        """What the controllers know of each gateway."""
+        return known(self.podgate)
 
     def start_gateway(self, number: int) -> None:
         """Start a gateway that has ended, as it was."""
