@@ -246,7 +246,7 @@ def test_psycopg_shows_an_unknown_host(gateway: Running, ca_file: Path, negotiat
     with pytest.raises(psycopg.OperationalError, match=r"there is no pod behind nobody\.pods\.test") as caught:
         psycopg.connect(
             f"host=nobody.pods.test hostaddr=127.0.0.1 port={gateway.port} user=alice sslmode=verify-full "
-            f"sslrootcert={ca_file} sslnegotiation={negotiation} connect_timeout=10"
+            f"sslrootcert={ca_file} sslnegotiation={negotiation} connect_timeout=60"
         )
     assert "podgate pod list" in str(caught.value)
 

@@ -54,7 +54,7 @@ def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
 def conninfo(gateway: Running, ca_file: Path, host: str = HOST, **more: str) -> str:
     given = {
         "host": host, "hostaddr": "127.0.0.1", "port": str(gateway.port), "user": "alice", "dbname": "db",
-        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "10", **more,
+        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "60", **more,
     }  # fmt: skip
     return " ".join(f"{key}={value}" for key, value in given.items())
 

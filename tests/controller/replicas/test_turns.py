@@ -20,6 +20,7 @@ from controller.store.store import NameTaken, News, Store
 from controller.store.turns import NotLeader
 from router.access import AccessLevel
 from tests.databases import lead
+from tests.peers import DEADLINE
 
 CREATED = Event(1.0, "created", "")
 
@@ -46,7 +47,7 @@ def test_who_comes_second_decides_by_what_the_first_changed(stores: tuple[Store,
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(other.begin, known)
         created = one.create(new_pod(), CREATED)
-        learned = news(waiting.result(10))
+        learned = news(waiting.result(DEADLINE))
     assert dict(learned.pods) == {created.key: created}
     assert (learned.directory, learned.everything) == (None, False)
     other.change(replace(created, want=Want.OFF), Event(2.0, "stop", ""))

@@ -37,7 +37,7 @@ def closed(gateway: Running, server: Upstream, access: AccessLevel = AccessLevel
 def connect(gateway: Running, ca_file: Path, **more: str) -> psycopg.Connection:
     given = {
         "host": HOST, "hostaddr": "127.0.0.1", "port": str(gateway.port), "user": "alice", "password": TOKEN,
-        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "10", **more,
+        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "60", **more,
     }  # fmt: skip
     return psycopg.connect(**given)  # type: ignore[arg-type]
 
