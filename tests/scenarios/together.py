@@ -24,7 +24,7 @@ from tests.scenarios.api import create, in_force, share
 from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor, go_on
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import add, make_token
-from tests.scenarios.replicas import Balanced, Controllers, known
+from tests.scenarios.replicas import Balanced, Controllers, eventually, known
 
 GATEWAYS = 3
 NOTICE = 6.0  # seconds: thirty times as long as HAProxy needs to hear it
@@ -68,6 +68,14 @@ class Site:
     def page_command(self, name: str, before: str = "") -> str:
         """Give what a page runs, so that its processes and its launches can be counted."""
         return before + PAGE.format(f"{self.mark}-{name}")
+
+    def events(self, name: str) -> list[str]:
+        """Tell what kinds of things happened to a pod."""
+        return [event["kind"] for event in self.podgate.call("GET", f"pods/{name}/events")["events"]]
+
+    def until_noted(self, name: str, kind: str) -> None:
+        """Wait until something is written down of a pod: it may be routed a moment before."""
+        eventually(lambda: kind in self.events(name))
 
     def launched(self, name: str) -> list[Path]:
         """Give the records of a pod's launches, as soon as there are any."""
