@@ -254,6 +254,16 @@ def test_a_client_that_leaves_during_its_login_leaves_nothing(gateway: Running, 
 # ---- clients
 
 
+def asked(gateway: Running, ca: trustme.CA) -> TlsPeer:
+    """Give a client that was asked to prove who it is."""
+    route(gateway, "127.0.0.1:1")
+    client = client_of(gateway, ca)
+    client.send(startup_message((3, 0), {"user": "alice"}))
+    header = client.receive(5)
+    client.receive(int.from_bytes(header[1:], "big") - 4)
+    return client
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -268,11 +278,7 @@ def test_a_client_that_leaves_during_its_login_leaves_nothing(gateway: Running, 
 def test_a_client_that_does_not_answer_as_asked_is_told(
     gateway: Running, ca: trustme.CA, answer: bytes, code: str
 ) -> None:
-    route(gateway, "127.0.0.1:1")
-    client = client_of(gateway, ca)
-    client.send(startup_message((3, 0), {"user": "alice"}))
-    asked = client.receive(5)
-    client.receive(int.from_bytes(asked[1:], "big") - 4)
+    client = asked(gateway, ca)
     client.send(answer)
     assert error_fields(client.receive_to_end()[0])["C"] == code
     client.close()
@@ -292,11 +298,7 @@ def test_a_client_that_does_not_say_who_it_is_is_cut_in_time(
 
 
 def test_a_client_that_does_not_answer_is_told_in_time(gateway: Running, ca: trustme.CA) -> None:
-    route(gateway, "127.0.0.1:1")
-    client = client_of(gateway, ca)
-    client.send(startup_message((3, 0), {"user": "alice"}))
-    header = client.receive(5)
-    client.receive(int.from_bytes(header[1:], "big") - 4)
+    client = asked(gateway, ca)
     gateway.hurry(BUDGET)
     assert error_fields(client.receive_to_end()[0])["C"] == "08006"
     client.close()
