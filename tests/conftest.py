@@ -25,7 +25,7 @@ settings.load_profile("podgate")
 def _quick_passwords() -> None:
     """Argon2id with the least work: what is to cost a guesser time would cost every test the same."""
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    passwords._NOBODYS = passwords._hasher.hash("nobody's")
+    passwords._NOBODYS = passwords.hash_of_nobody(passwords._hasher)
 
 
 @pytest.fixture(autouse=True, scope="session")

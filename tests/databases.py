@@ -19,10 +19,10 @@ from bench.load.postgres_server import programs
 from controller.store.postgres import connect
 from controller.store.store import Store
 from controller.store.turns import BEGIN_TERM, CHANNEL
-from tests.peers import free_port
+from tests.ports import free_port
 
 PASSWORD = "not a secret, but never to be seen"
-PATIENCE = 30.0  # seconds until a server has to be there
+PATIENCE = 60.0  # seconds until a server has to be there
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''

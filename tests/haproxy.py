@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import DEADLINE, free_port
+from tests.peers import DEADLINE
+from tests.ports import free_port
 
 PROGRAM = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="apt-get install haproxy")
@@ -39,6 +40,7 @@ global
 defaults
     mode tcp
     timeout connect 5s
+    timeout check 30s
     timeout client 1h
     timeout server 1h
 frontend clients

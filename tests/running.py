@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.unixhttp import to_socket
 
 
@@ -32,13 +33,6 @@ needs_resolver = pytest.mark.skipif(
 )
 PATIENCE = 120  # seconds for anything a test waits for
 Pod = dict[str, Any]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 nobody uses."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def descriptors(pid: int) -> int:
@@ -121,11 +115,12 @@ class Podgate:
 
     def children(self, module: str) -> list[int]:
         """Process ids of what `podgate serve` started as `python -m <module>`."""
-        threads = Path(f"/proc/{self.serve.pid}/task").iterdir()
-        children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
-        return [
-            int(pid) for pid in children if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        ]
+        found = []
+        for pid in children_of(self.serve.pid):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    found.append(pid)
+        return found
 
     def delete_pods(self) -> None:
         """Remove the pods, all at once; they would outlive it."""

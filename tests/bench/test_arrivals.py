@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_a_wrong_answer_is_none(tools: Path, status: bytes, body: bytes) -> None
 
 
 def test_who_is_slower_than_a_second_is_not_within_it(tools: Path) -> None:
-    numbers, quick, slow = itertools.count(), postgres(), postgres(query_takes=1.1)
+    numbers, quick, slow = itertools.count(), postgres(), postgres(before_answer=lambda: threading.Event().wait(1.1))
     with upstream(lambda one: (quick if next(numbers) < WARM_UP else slow)(one)) as server:
         found = arrive(tools, server.port, "-", "postgres", "bench", count=5)
     assert (found["count"], found["failed"], found["within"]) == (5, 0, [0, 5])

@@ -16,6 +16,7 @@ from controller.pulse import Pulse
 from router.credentials import Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress
 from router.snapshot import Rejected, Routes, Version, advance
+from tests.peers import DEADLINE
 
 
 def route(host: str, port: int = 1, state: RouteState = RouteState.AVAILABLE) -> Route:
@@ -144,7 +145,7 @@ async def test_a_later_stream_of_a_replica_ends_the_earlier(feed: Feed) -> None:
             nursery.start_soon(read_to_the_end)
             await wait_all_tasks_blocked()
             await anext(later)
-            with trio.fail_after(10):
+            with trio.fail_after(DEADLINE):
                 await ended.wait()
         assert feed.gateways["one"].workers == 2
 

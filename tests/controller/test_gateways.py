@@ -18,6 +18,7 @@ from controller.pulse import Pulse
 from controller.store.store import Store
 from router.model import Protocol, Route, TcpAddress
 from router.snapshot import Version
+from tests.peers import DEADLINE
 
 
 class Clock:
@@ -135,7 +136,7 @@ async def test_a_stream_that_comes_again_ends_the_one_before(feed: Feed) -> None
     async with aclosing(streams[0]) as before, aclosing(streams[1]) as now:
         await anext(before)
         await anext(now)
-        with trio.fail_after(10), pytest.raises(StopAsyncIteration):
+        with trio.fail_after(DEADLINE), pytest.raises(StopAsyncIteration):
             await anext(before)
         assert set(feed.gateways) == {"one"}
 

@@ -21,7 +21,7 @@ from controller.__main__ import main
 from tests.controller.called import Called
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0  # seconds until a test gives up
+PATIENCE = 60.0  # seconds until a test gives up
 LIVES = 4  # of a controller that is killed again and again
 SERVE = "exec /usr/bin/env python3 -m http.server --bind 127.0.0.1 $PORT"  # a python that the pod's user may run
 

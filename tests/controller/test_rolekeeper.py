@@ -14,6 +14,7 @@ from controller.rolekeeper import KeepFailed, RoleKeeper, Stalled, _names, verif
 from controller.templates import load_templates
 from router.access import AccessLevel
 from router.credentials import Verifier, parse_verifier
+from tests.peers import DEADLINE
 
 TEMPLATE = load_templates()["postgres"]
 POD = Pod(1, "mydb-1", "mydb", "postgres", AccessLevel.READ, 0.0, secrets={"keeper": "keeper-secret"})
@@ -25,7 +26,7 @@ OK = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"  # AuthenticationOk, ReadyForQuery
 def pretender(directory: Path, answer: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Listen where a database would and answer whatever is asked by `answer`; give the address, and all that came."""
     path = directory / ".s.PGSQL.5432"
-    came, accepted = bytearray(), list[socket.socket]()
+    came, accepted, called = bytearray(), list[socket.socket](), threading.Event()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
@@ -33,6 +34,7 @@ def pretender(directory: Path, answer: bytes) -> Iterator[tuple[str, Callable[[]
         def serve() -> None:
             connection, _ = listening.accept()
             accepted.append(connection)
+            called.set()
             with connection:
                 came.extend(connection.recv(65536))
                 connection.sendall(answer)
@@ -43,6 +45,7 @@ def pretender(directory: Path, answer: bytes) -> Iterator[tuple[str, Callable[[]
         thread.start()
 
         def all_that_came() -> bytes:
+            assert called.wait(DEADLINE)  # who is given up may still be about to call
             with suppress(OSError):
                 accepted[0].shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -69,7 +72,7 @@ async def test_a_pretender_that_says_nothing_is_left(tmp_path: Path) -> None:
 
 
 async def test_a_pretender_that_says_nothing_takes_no_time_from_others(tmp_path: Path) -> None:
-    keeper, said = RoleKeeper(limit=0.5, at_once=1), list[KeepFailed]()
+    keeper, said = RoleKeeper(limit=0.3, at_once=1), list[KeepFailed]()
     (tmp_path / "other").mkdir()
     with pretender(tmp_path, b"") as (address, silence), pretender(tmp_path / "other", OK) as (other, came):
         with pytest.raises(Stalled):
@@ -84,9 +87,10 @@ async def test_a_pretender_that_says_nothing_takes_no_time_from_others(tmp_path:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep)
-            with trio.move_on_after(0.8):  # its thread is still taken, for longer than it has time itself
+            with trio.move_on_after(0.6):  # its thread is still taken, for longer than it has time itself
                 await done.wait()
             assert said == []
+            keeper._limit = 60.0  # as this one is not to be too slow itself
             await trio.to_thread.run_sync(silence)
         await trio.to_thread.run_sync(came)
     assert str(said[0]).startswith("the database said: ")

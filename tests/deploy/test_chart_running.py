@@ -154,7 +154,7 @@ def _prepare(documents: list[JSON], given: Path, home: Path) -> None:
         "POD_NAME": "podgate-controller-0",
     }
     assert {variable["name"] for variable in init["env"]} == env.keys() - {"PATH"}
-    subprocess.run([*init["command"], *init["args"]], env=env, check=True, timeout=10)
+    subprocess.run([*init["command"], *init["args"]], env=env, check=True, timeout=PATIENCE)
 
 
 def test_the_home_is_filled_closed_and_anew_with_each_start(rendered: dict[str, list[JSON]], tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_controller_s_probe_asks_the_controller(rendered: dict[str, list[JSO
 
     def is_up() -> bool:
         probe = [sys.executable, *command[1:]]
-        return subprocess.run(probe, env=env, capture_output=True, timeout=10).returncode == 0
+        return subprocess.run(probe, env=env, capture_output=True, timeout=PATIENCE).returncode == 0
 
     assert command[0] == "python3"
     assert not is_up()

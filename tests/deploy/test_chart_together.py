@@ -21,7 +21,8 @@ import pytest
 
 from certs.authority import Authority
 from tests.deploy.charts import JSON, LEAST, ROOT, Helm, container, pod_specs
-from tests.running import PATIENCE, Podgate, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate
 from tests.scenarios.api import create
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import owner_of
@@ -92,7 +93,7 @@ class Cluster:
         """What is another in a container's arguments here, for lack of a network for each."""
         return {
             "0.0.0.0:8443": f"127.0.0.1:{port}", "0.0.0.0:9443": f"127.0.0.1:{health}",
-            "/etc/podgate": str(self.place / "given"), "--drain-notice=15": "--drain-notice=3",
+            "/etc/podgate": str(self.place / "given"), "--drain-notice=15": "--drain-notice=5",
             "--drain=300": "--drain=1", f"podgate-controller.podgate.svc:{self.door}": f"127.0.0.1:{self.door}",
         }  # fmt: skip
 
@@ -155,9 +156,8 @@ def test_gateways_follow_the_controller_through_its_door(helm: Helm, place: Path
     documented = (ROOT / "docs" / "install-kubernetes.md").read_text()
     assert [word for word in REQUEST.split() if word not in documented] == []
     with Cluster(helm, place, 1) as ours, ours.gateway(0) as going:
-        found = ours.gateways()
-        assert sorted(found) == ["podgate-controller-0", "podgate-gateway-0"]
-        assert all(each["current"] for each in found.values())
+        both = ["podgate-controller-0", "podgate-gateway-0"]
+        until(lambda: sorted(name for name, each in ours.gateways().items() if each["current"]) == both, ours)
         assert not (place / "podgate-gateway-0" / "home" / "authority").exists()
         for health in (ours.health[0], ours.door_health):
             metrics = httpx.get(f"http://127.0.0.1:{health}/metrics", timeout=5)

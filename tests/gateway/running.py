@@ -12,6 +12,7 @@ import trio
 
 from certs.leaf import Leaf
 from gateway.certificates import Certificates
+from gateway.failures import Failures
 from gateway.link import Limits
 from gateway.listening import listen
 from gateway.loop import Loop
@@ -29,6 +30,13 @@ from router.routedocument import parse_address
 from tests.peers import DEADLINE
 
 Result = TypeVar("Result")
+
+
+class Unforgetting(Failures):
+    """Wrong credentials for which no time passes, however slow the test."""
+
+    def count(self, address: str, _now: float) -> float:
+        return super().count(address, 0.0)
 
 
 @dataclass
@@ -95,6 +103,15 @@ class Running:
         """Do `step` in the gateway's own loop."""
         assert self.token is not None
         trio.from_thread.run_sync(step, trio_token=self.token)
+
+    def hurry(self, seconds: float) -> None:
+        """Have what waits for its time wait so much less, once what was there before has been dealt with."""
+
+        def sooner() -> None:
+            loop = self.services.loop
+            loop._timers = [(when - seconds, number, timer) for when, number, timer in loop._timers]
+
+        self.services.loop.call(self.services.loop.after, 0.0, sooner)
 
     def drain(self) -> None:
         self.call(self.server.drain)

@@ -18,7 +18,8 @@ from router.routedocument import parse_address
 from tests.clock import Clock
 from tests.gateway.databases import Database, database
 from tests.gateway.driving import drive
-from tests.peers import DEADLINE, free_port
+from tests.peers import DEADLINE
+from tests.ports import free_port
 
 HOST, CLIENT = "db.pods.test", "192.0.2.1"
 REAL = CancelKey(1000, b"real")
@@ -233,7 +234,10 @@ def test_wrong_ones_under_way_together_are_owed(clock: Clock, real: Database, sp
     real.cancelled()
 
 
-def test_when_the_supervisor_ends_nobody_waits_for_its_answers(clock: Clock, spawn: Spawn) -> None:
+def test_when_the_supervisor_ends_nobody_waits_for_its_answers(
+    clock: Clock, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "PATIENCE", 3 * DEADLINE)
     asked: queue.Queue[Document] = queue.Queue()
     questions = Questions(asked.put)
     sessions = Sessions(1, 1, questions, clock)
@@ -241,8 +245,8 @@ def test_when_the_supervisor_ends_nobody_waits_for_its_answers(clock: Clock, spa
     under_way = spawn(wish(sessions, foreign))
     asked.get(timeout=DEADLINE)
     spawn(end(questions))
-    under_way.result(1)
-    spawn(wish(sessions, foreign)).result(1)
+    under_way.result(DEADLINE)
+    spawn(wish(sessions, foreign)).result(DEADLINE)
 
 
 def test_it_is_done_when_the_database_is(sessions: Sessions, spawn: Spawn) -> None:

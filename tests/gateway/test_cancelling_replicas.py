@@ -19,7 +19,8 @@ from gateway.peers import Peers
 from gateway.wire.pgmessage import CancelKey, cancel_request
 from tests.gateway.database_site import Site, site
 from tests.gateway.databases import Database, database
-from tests.peers import DEADLINE, free_port
+from tests.peers import DEADLINE
+from tests.ports import free_port
 
 MANY = 16  # connections: that the kernel gives all of them to one of two workers happens once in 65,536 times
 

@@ -10,7 +10,9 @@ import trustme
 from typer.testing import CliRunner
 
 from certs.leaf import Leaf
-from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
+from gateway import health
+from gateway import standing as standing_module
+from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, answer
 from gateway.metrics import Page
 from gateway.supervisor import Supervisor
 from podgate.cli import app
@@ -68,7 +70,10 @@ async def test_it_is_ready_once_every_worker_has_routes(tmp_path: Path, leaf: Le
         assert (await ask(supervisor, "/"))[0] == 404
 
 
-async def test_no_more_are_answered_at_once_than_may_be(tmp_path: Path, leaf: Leaf) -> None:
+async def test_no_more_are_answered_at_once_than_may_be(
+    tmp_path: Path, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 3 * DEADLINE)  # none of them is taken for too slow
     async with supervising(Told(), tmp_path, leaf, health=ANYWHERE) as supervisor, contextlib.AsyncExitStack() as held:
         assert supervisor.health_address
         slow = [
@@ -76,7 +81,7 @@ async def test_no_more_are_answered_at_once_than_may_be(tmp_path: Path, leaf: Le
             for _ in range(MOST_CONNECTIONS)
         ]
         one_more = await held.enter_async_context(await trio.open_tcp_stream(*supervisor.health_address))
-        with trio.fail_after(PATIENCE / 2):  # sooner than any of them is taken for too slow
+        with trio.fail_after(DEADLINE):
             assert await one_more.receive_some(1) == b""
         await slow[0].aclose()
         with trio.fail_after(DEADLINE):
@@ -153,6 +158,13 @@ async def test_nobody_waits_for_a_replica_that_never_was_ready(tmp_path: Path, l
         pass  # it drains at the end of the block, within the deadline of its own
 
 
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changes is told at once."""
+    monkeypatch.setattr(standing_module, "TELL_PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("talkative")
 async def test_links_are_told_while_they_are_there(
     tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream
 ) -> None:
@@ -170,6 +182,7 @@ async def test_links_are_told_while_they_are_there(
         await source.until_standing(lambda standing: standing.links == 0)
 
 
+@pytest.mark.usefixtures("talkative")
 async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) -> None:
     source = Told()
     async with supervising(source, tmp_path, leaf):

@@ -24,7 +24,8 @@ from gateway.identity import FileIdentity, Identity, LocalIdentity
 from gateway.peers import Others, Peers
 from gateway.wire.pgmessage import CancelKey, cancel_request
 from tests.gateway.test_identity import files
-from tests.peers import DEADLINE, Ending, TlsPeer, free_port, leaf_of, plain_to, read_to_end, tls_to, write_leaf
+from tests.peers import DEADLINE, Ending, TlsPeer, leaf_of, plain_to, read_to_end, tls_to, write_leaf
+from tests.ports import free_port
 
 KEY = CancelKey(Owner(1, 0, 1).to_number(), b"good")
 NOW = datetime.now(UTC)
@@ -253,22 +254,35 @@ async def test_a_request_may_come_in_pieces_and_its_end_is_said(authority: Autho
 async def test_who_says_nothing_is_cut_and_too_many_are_not_let_in(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ASKING", 0.3)
+    monkeypatch.setattr(module, "ASKING", 3 * DEADLINE)
     monkeypatch.setattr(module, "MOST_OF_ADDRESS", 1)
     identity = LocalIdentity(authority)
 
-    def silent() -> bool:
+    def one_too_many() -> None:
         with plain_to(here.address[1]) as first, plain_to(here.address[1]) as second:
             assert read_to_end(second) == (b"", True)
             first.settimeout(0)
-            with pytest.raises(BlockingIOError):  # it is not its turn yet
+            with pytest.raises(BlockingIOError):
                 first.recv(1)
-            first.settimeout(DEADLINE)
-            return read_to_end(first) == (b"", True)
+
+    def silent() -> bool:
+        with plain_to(here.address[1]) as connection:
+            return read_to_end(connection) == (b"", True)
 
     async with serving(identity) as (here, _):
-        assert await trio.to_thread.run_sync(silent)
+        await trio.to_thread.run_sync(one_too_many)
+        await until_alone(here)
+        with monkeypatch.context() as hasty:
+            hasty.setattr(module, "ASKING", 0.1)
+            assert await trio.to_thread.run_sync(silent)
+        await until_alone(here)
         assert await asking(identity, here).ask(KEY)
+
+
+async def until_alone(peers: Peers) -> None:
+    """Wait until it has noticed that all have left."""
+    while peers._served:
+        await trio.lowlevel.checkpoint()
 
 
 async def test_files_do_for_replicas_that_share_no_home(tmp_path: Path, authority: Authority) -> None:

@@ -15,7 +15,7 @@ from podgate.following import OWN, Follow
 from podgate.serving import Replica
 from tests.gateway.databases import cancel, database, log_in
 from tests.gateway.process import GatewayProcess, Site
-from tests.peers import free_port
+from tests.ports import free_port
 
 HOST = "db.pods.test"
 AMONG = Replica(1, ("127.0.0.1:7001",), "127.0.0.1:0")  # two

@@ -25,12 +25,12 @@ from router.routedocument import parse_network
 from tests.gateway.pods import Pod, read_head, receive_head, receive_response
 from tests.gateway.running import Running, running
 from tests.gateway.web.site import ALICE, BOB, bearer, request, token
-from tests.peers import CHUNK, TlsPeer, Upstream, plain_to, tls_to, trusting, upstream
+from tests.peers import CHUNK, DEADLINE, TlsPeer, Upstream, plain_to, tls_to, trusting, upstream
 
 DB, WEB = "db.pods.test", "web.pods.test"
 GRANTS = {"user:alice": AccessLevel.WRITE, "user:bob": AccessLevel.WRITE}
 UPGRADE = ("Upgrade: websocket", "Connection: Upgrade")
-SOON = 5.0  # seconds: half of one until the look, and what a busy machine takes; the next look is a minute later
+SOON = DEADLINE  # half a second until the look, and what a busy machine takes; the next look is a minute later
 
 
 @pytest.fixture

@@ -28,25 +28,19 @@ from tests.peers import (
     echo,
     plain_to,
     postgres,
+    read_exactly,
     read_to_end,
     tls_to,
     trusting,
     upstream,
 )
 
-BUDGET = 0.5  # seconds
+BUDGET = 60.0  # seconds: more than any of this takes
 HOST = "db.pods.test"
 
 
 @pytest.fixture
 def gateway(leaf: Leaf) -> Iterator[Running]:
-    with running([leaf], Options(drain=0)) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def hasty(leaf: Leaf) -> Iterator[Running]:
-    """A gateway that waits for an opening no longer than a test likes to."""
     with running([leaf], Options(opening_budget=BUDGET, drain=0)) as gateway:
         yield gateway
 
@@ -60,30 +54,35 @@ def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
 def conninfo(gateway: Running, ca_file: Path, host: str = HOST, **more: str) -> str:
     given = {
         "host": host, "hostaddr": "127.0.0.1", "port": str(gateway.port), "user": "alice", "dbname": "db",
-        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "10", **more,
+        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "60", **more,
     }  # fmt: skip
     return " ".join(f"{key}={value}" for key, value in given.items())
 
 
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])
-def test_a_query_that_outlives_the_opening_budget_survives(leaf: Leaf, ca_file: Path, negotiation: str) -> None:
-    budget = 2.0  # seconds: a busy machine takes one for the opening
-    with (
-        upstream(postgres(query_takes=1.25 * budget)) as server,
-        running([leaf], Options(opening_budget=budget, drain=0)) as gateway,
-    ):
+def test_a_query_that_outlives_the_opening_budget_survives(gateway: Running, ca_file: Path, negotiation: str) -> None:
+    with upstream(postgres(before_answer=lambda: gateway.hurry(2 * BUDGET))) as server:
         gateway.route(HOST, "postgres", server.address)
         with psycopg.connect(conninfo(gateway, ca_file, sslnegotiation=negotiation), autocommit=True) as connection:
-            assert connection.pgconn.exec_(b"SELECT slow()").status == psycopg.pq.ExecStatus.COMMAND_OK
+            for _ in range(2):  # what was hurried by the first would have ended it before the second
+                assert connection.pgconn.exec_(b"SELECT slow()").status == psycopg.pq.ExecStatus.COMMAND_OK
 
 
 @pytest.mark.parametrize("said", [b"", SSL_REQUEST[:3], SSL_REQUEST, GSS_REQUEST, b"\x16\x03\x01"])
-def test_silence_is_cut_when_the_budget_is_used_up(hasty: Running, said: bytes) -> None:
-    began = time.monotonic()
-    with plain_to(hasty.port) as client:
+def test_silence_is_cut_when_the_budget_is_used_up(gateway: Running, said: bytes) -> None:
+    with plain_to(gateway.port) as client, plain_to(gateway.port) as other:
         client.sendall(said)
-        assert read_to_end(client)[0] == {SSL_REQUEST: b"S", GSS_REQUEST: b"N"}.get(said, b"")
-    assert time.monotonic() - began >= BUDGET * 0.9
+        answer = {SSL_REQUEST: b"S", GSS_REQUEST: b"N"}.get(said, b"")
+        assert read_exactly(client, len(answer)) == answer
+        gateway.hurry(BUDGET / 2)
+        other.sendall(SSL_REQUEST)  # answered after the hurry, and after the first was accepted
+        assert other.recv(1) == b"S"
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+        client.settimeout(DEADLINE)
+        gateway.hurry(BUDGET)
+        assert read_to_end(client)[0] == b""
 
 
 def test_a_hello_in_two_records_after_the_ssl_request_is_read(gateway: Running, ca: trustme.CA) -> None:
@@ -160,14 +159,15 @@ def test_a_hello_that_comes_byte_by_byte_is_read(leaf: Leaf, ca: trustme.CA, bef
 
 def test_a_hello_that_stops_halfway_costs_no_cpu(leaf: Leaf, ca: trustme.CA) -> None:
     with running([leaf]) as gateway, plain_to(gateway.port) as connection:
+        clock = time.pthread_getcpuclockid(gateway.in_loop(threading.get_ident))
         hello = TlsPeer(connection, trusting(ca), HOST).hello()
         connection.sendall(hello[: len(hello) // 2])
         with plain_to(gateway.port) as other:  # answered after the half hello has been looked at
             other.sendall(SSL_REQUEST)
             assert other.recv(1) == b"S"
-        before = time.process_time()
-        threading.Event().wait(0.4)  # the measuring window, of this whole process
-        assert time.process_time() - before < 0.05
+        before = time.clock_gettime(clock)
+        threading.Event().wait(0.4)  # the measuring window
+        assert time.clock_gettime(clock) - before < 0.1
 
 
 def test_alpn_of_libpq_is_selected(gateway: Running, ca: trustme.CA) -> None:

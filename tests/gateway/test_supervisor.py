@@ -27,6 +27,13 @@ from tests.peers import DEADLINE, Upstream, tls_to, trusting
 BAD = {"host": "bad.pods.test", "protocol": "gopher"}
 
 
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is away is tried again as often, and ten times as soon."""
+    monkeypatch.setattr(supervisor_module, "RETRY_FIRST", supervisor_module.RETRY_FIRST / 10)
+    monkeypatch.setattr(supervisor_module, "RETRY_LAST", supervisor_module.RETRY_LAST / 10)
+
+
 async def echoes(supervisor: Supervisor, ca: trustme.CA, host: str = HOST) -> None:
     def go() -> None:
         client = tls_to(int(supervisor.addresses[0][1]), trusting(ca), host)
@@ -127,6 +134,7 @@ async def test_a_replaced_worker_runs_the_current_table_before_it_is_counted(
         assert supervisor.workers != [victim]
 
 
+@pytest.mark.usefixtures("restless")
 async def test_while_the_source_is_away_the_last_good_table_is_served(
     tmp_path: Path, ca: trustme.CA, leaf: Leaf, echoing: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +154,7 @@ async def test_while_the_source_is_away_the_last_good_table_is_served(
         await echoes(supervisor, ca, "new.pods.test")
 
 
+@pytest.mark.usefixtures("restless")
 async def test_a_controller_that_has_yet_to_start_is_no_fault(
     tmp_path: Path, leaf: Leaf, echoing: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:

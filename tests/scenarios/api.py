@@ -7,8 +7,14 @@ from tests.running import PATIENCE, Pod, Podgate
 
 
 def call(podgate: Podgate, method: str, path: str, **body: object) -> Any:
-    """Call as the administrator; give what is answered."""
-    return podgate.call(method, path, **body)
+    """Call as the administrator; give what is answered.
+
+    Every gateway knows what it changes when this returns: the answer alone waits for them for a second at most.
+    """
+    answer = podgate.call(method, path, **body)
+    if method != "GET":
+        everywhere(podgate)
+    return answer
 
 
 def create(podgate: Podgate, name: str, template: str, access: str, **parameters: str) -> Pod:
@@ -36,7 +42,7 @@ def in_force(podgate: Podgate, pod: str) -> None:
 
 
 def everywhere(podgate: Podgate) -> None:
-    """Wait until every gateway knows all that was published, such as a token that was just made."""
+    """Wait until every gateway knows all that was published."""
     last = time.monotonic() + PATIENCE
-    while not all(gateway["current"] for gateway in call(podgate, "GET", "status")["gateways"]):
+    while not all(gateway["current"] for gateway in podgate.call("GET", "status")["gateways"]):
         assert time.monotonic() < last

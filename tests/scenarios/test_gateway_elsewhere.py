@@ -14,12 +14,13 @@ import pytest
 from certs.authority import Authority
 from tests.gateway.process import GatewayProcess
 from tests.peers import write_leaf
-from tests.running import PATIENCE, Podgate, free_port, needs_resolver, running_podgate
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate, needs_resolver, running_podgate
 from tests.scenarios.api import create, share
 from tests.scenarios.clients.libpq import Psycopg
 from tests.scenarios.databases import into
 from tests.scenarios.people import Curl, add, make_token
-from tests.scenarios.replicas import balancer, shown
+from tests.scenarios.replicas import balancer, eventually, known, shown
 from tests.scenarios.test_postgres_matrix import is_cancelled
 
 pytestmark = needs_resolver
@@ -64,8 +65,14 @@ def port_of(gateway: GatewayProcess) -> int:
 
 def until_current(podgate: Podgate, gateway: GatewayProcess, name: str) -> dict[str, Any]:
     """Wait until the controller has heard that it runs what is published."""
-    while not (found := shown(podgate).get(name)) or not found["current"]:
+
+    def current() -> dict[str, Any] | None:
         assert gateway.process.poll() is None, gateway.log
+        found = known(podgate).get(name)
+        return found if found and found["current"] else None
+
+    found = eventually(current)
+    assert found is not None
     return found
 
 

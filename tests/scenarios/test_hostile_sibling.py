@@ -16,6 +16,7 @@ from tests.scenarios.api import delete, share
 from tests.scenarios.apps import App, app
 from tests.scenarios.browser import chromium, needs_chromium, person, picture
 from tests.scenarios.people import Person, add, console, make_token, sign_in
+from tests.scenarios.replicas import eventually
 
 pytestmark = needs_chromium
 FOLLOWED_LINKS = {"popup", "popup-redirected", "popup-other-session"}
@@ -128,8 +129,8 @@ def test_the_attacks_would_work_against_a_public_pod(
         results = attack(somebody, podgate, hostile, open_pod, mallory)
     for name in ("image", "script", "style", "socket"):
         assert results[name].startswith("read"), name
-    seen = seen_attempts(open_pod)
-    assert {"fetch", "fetch-post-text", "beacon", "form", "form-multipart", "frame", "image-redirected"} <= seen.keys()
+    blind = {"fetch", "fetch-post-text", "beacon", "form", "form-multipart", "frame", "image-redirected"}
+    eventually(lambda: blind <= seen_attempts(open_pod).keys())  # nobody is told when they arrive
     delete(podgate, "open-pod")
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.running import Pod, Podgate
-from tests.scenarios.api import create, share
+from tests.scenarios.api import create, everywhere, share
 from tests.scenarios.browser import chromium, needs_chromium, person, picture
 from tests.scenarios.people import Curl, Person, add, make_token, sign_in
 
@@ -67,6 +67,7 @@ def test_a_cell_is_run(podgate: Podgate, browser: Browser, frida: Person) -> Non
 
 def test_a_public_endpoint_gives_strangers_no_shell(podgate: Podgate, browser: Browser, lab: Pod) -> None:
     podgate.run("pod", "access", "lab", "public")
+    everywhere(podgate)
     try:
         with person(browser) as stranger:
             page = stranger.new_page()

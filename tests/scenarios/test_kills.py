@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.running import Pod, Podgate, running_podgate
+from tests.scenarios.replicas import eventually
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,7 @@ def kill_the_postmaster_with_a_live_query(podgate: Podgate, pod: Pod) -> None:
         kill(postmaster(podgate))
         query.join(30)
         assert not query.is_alive()
+    eventually(lambda: podgate.call("GET", "pods/mydb")["restarts"] > restarts)  # until then it looks as before
     podgate.run("pod", "start", "mydb", "--wait")
     assert read_kept(pod) == (42,)
     assert podgate.show("mydb")["restarts"] == restarts + 1

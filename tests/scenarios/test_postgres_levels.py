@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.running import PATIENCE, Pod, Podgate
-from tests.scenarios.api import call, everywhere, in_force, share
+from tests.scenarios.api import call, in_force, share
 from tests.scenarios.databases import SOON, Watcher, Way, into
 from tests.scenarios.people import add, make_token
 
@@ -110,7 +110,6 @@ def test_what_is_taken_back_ends_what_is_open(podgate: Podgate, lena: Way, close
 
 def test_a_token_that_is_revoked_ends_what_it_opened(podgate: Podgate, vault: Pod) -> None:
     made = call(podgate, "POST", "tokens", name="short", user="anna")
-    everywhere(podgate)
     way = into(podgate, vault, "anna", made["token"])
     with way.connect() as connection:
         call(podgate, "DELETE", f"tokens/{made['id']}")

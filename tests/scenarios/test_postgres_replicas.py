@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.gateway.process import GatewayProcess
-from tests.running import Podgate, free_port
+from tests.ports import free_port
+from tests.running import Podgate
 from tests.scenarios.api import create, delete, in_force, share
 from tests.scenarios.clients.driven import Client
 from tests.scenarios.clients.libpq import Psycopg

@@ -64,13 +64,13 @@ def test_the_leader_is_killed_while_it_starts_pods(site: Site) -> None:
         assert site.controllers.leader() == survivor
         eventually(lambda: site.look("api", "/v1/healthz")[0] == 200)  # for people: gateways follow the survivor
         phases = {pod["name"]: pod["phase"] for pod in site.podgate.call("GET", "pods")["pods"]}
-        assert {phases[name] for name in names} <= {"requested", "starting"}, "none of them was done by who was killed"
+        assert "available" not in [phases[name] for name in names], "none of them was done by who was killed"
         site.goes_on()
 
     for name in names:
         site.podgate.call("GET", f"pods/{name}/wait?until=routed&timeout={PATIENCE}")
-        kinds = [event["kind"] for event in site.podgate.call("GET", f"pods/{name}/events")["events"]]
-        assert kinds.count("available") == 1, kinds
+        site.until_noted(name, "available")
+        assert site.events(name).count("available") == 1, site.events(name)
         assert site.look(name, "/starts") == (200, STARTED)
     after = site.running()
     assert {name: (len(processes), began) for name, (processes, began) in after.items() if name in names} == (
@@ -99,7 +99,7 @@ def test_a_gateway_is_drained_and_comes_back(site: Site) -> None:
         site.leave(member)
     assert drained.wait() == 0
     assert "Traceback" not in drained.log
-    assert sorted(site.known()) == ["gw-0", "gw-2"]
+    eventually(lambda: sorted(site.known()) == ["gw-0", "gw-2"])
     site.goes_on()
 
     site.start_gateway(1)

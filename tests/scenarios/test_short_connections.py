@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 
 from certs.authority import Authority
-from tests.running import PATIENCE, Pod, Podgate, descriptors, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE, Pod, Podgate, descriptors
 
 CONNECTIONS = int(os.environ.get("PODGATE_SHORT_CONNECTIONS", "600"))
 CLIENTS = 4  # side by side

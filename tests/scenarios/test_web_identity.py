@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.running import Podgate
-from tests.scenarios.api import delete, share
+from tests.scenarios.api import delete, everywhere, share
 from tests.scenarios.apps import App, app
 from tests.scenarios.browser import chromium, needs_chromium, person, picture
 from tests.scenarios.people import Curl, Person, add, console, make_token, sign_in
@@ -34,6 +34,7 @@ def notes(podgate: Podgate, alice: Person) -> App:
     """A pod that asks for `read`, which alice holds."""
     made = app(podgate, "notes", "read")
     podgate.run("share", "notes", "--with", alice.name, "--level", "read")
+    everywhere(podgate)
     return made
 
 
@@ -128,11 +129,13 @@ def test_a_token_in_the_address_becomes_a_session(
         session = session_of(page, notes.origin)
     assert not any(token in str(request) for request in notes.received())
     podgate.run("token", "revoke", made["id"])
+    everywhere(podgate)
     assert curl.ask(f"{notes.origin}/headers", "--header", f"Cookie: {COOKIE}={session}")[0] == 401
 
 
 def test_a_link_lets_in_without_an_account(podgate: Podgate, browser: Browser, notes: App) -> None:
     made = json.loads(podgate.run("share", "notes", "--link", "--level", "read", "--json"))
+    everywhere(podgate)
     with person(browser) as stranger:
         page = stranger.new_page()
         page.goto(made["url"])

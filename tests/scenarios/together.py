@@ -18,15 +18,16 @@ from tests.controller.runtimes.homes import a_mark, processes_with
 from tests.databases import Server, server
 from tests.gateway.process import GatewayProcess
 from tests.haproxy import haproxy
-from tests.running import PATIENCE, Podgate, free_port
+from tests.ports import free_port
+from tests.running import PATIENCE, Podgate
 from tests.scenarios.api import create, in_force, share
 from tests.scenarios.crowd import Client, Listener, Member, Page, Session, Transaction, Visitor, go_on
 from tests.scenarios.databases import Way, into
 from tests.scenarios.people import add, make_token
-from tests.scenarios.replicas import Balanced, Controllers
+from tests.scenarios.replicas import Balanced, Controllers, eventually, known
 
 GATEWAYS = 3
-NOTICE = 3.0  # seconds: fifteen times as long as HAProxy needs to hear it
+NOTICE = 6.0  # seconds: thirty times as long as HAProxy needs to hear it
 STARTED = "started\n"  # what a page writes down each time that it is launched
 PAGE = "echo started >>starts; exec /usr/bin/env python3 -X {} -m http.server --protocol HTTP/1.1 -b 127.0.0.1 $PORT"
 VAULT, PAGES = "vault", "pages"
@@ -68,6 +69,14 @@ class Site:
         """Give what a page runs, so that its processes and its launches can be counted."""
         return before + PAGE.format(f"{self.mark}-{name}")
 
+    def events(self, name: str) -> list[str]:
+        """Tell what kinds of things happened to a pod."""
+        return [event["kind"] for event in self.podgate.call("GET", f"pods/{name}/events")["events"]]
+
+    def until_noted(self, name: str, kind: str) -> None:
+        """Wait until something is written down of a pod: it may be routed a moment before."""
+        eventually(lambda: kind in self.events(name))
+
     def launched(self, name: str) -> list[Path]:
         """Give the records of a pod's launches, as soon as there are any."""
         return list((self.podgate.home / "pods").glob(f"{name}-*/pod.json"))
@@ -107,8 +116,8 @@ class Site:
             return knocking.connect_ex(("127.0.0.1", self.balanced.ports[number])) == 0
 
     def known(self) -> dict[str, dict[str, Any]]:
-        """What the controllers know of each gateway, by its name: what `podgate gateways` shows, asked for faster."""
-        return {each["replica"]: each for each in self.podgate.call("GET", "gateways")["gateways"]}
+        """What the controllers know of each gateway."""
+        return known(self.podgate)
 
     def start_gateway(self, number: int) -> None:
         """Start a gateway that has ended, as it was."""

@@ -16,6 +16,7 @@ from controller.service import run_controller
 from controller.settings import Settings
 from router.snapshot import Routes, Version, advance
 from tests.controller.fakes import TEMPLATES, FakeRuntime
+from tests.peers import DEADLINE
 from tests.unixhttp import async_to_socket
 
 
@@ -132,7 +133,7 @@ class GatewayView:
         """Read up to the version that is published now."""
         status = (await self._api.admin.get("/v1/status")).json()["routes"]
         wanted = Version(status["epoch"], status["version"])
-        with trio.fail_after(10):
+        with trio.fail_after(DEADLINE):
             while self._routes.version != wanted:
                 line = await self._lines.next()
                 assert line is not None
@@ -169,5 +170,5 @@ async def api(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Api]:
         admin, gateway, nobody = [await stack.enter_async_context(each) for each in callers]
         yield Api(settings, runtime, admin, gateway, nobody, ending, ended)
     ending.set()
-    with trio.fail_after(10):
+    with trio.fail_after(DEADLINE):
         await ended.wait()

@@ -10,6 +10,7 @@ import trio
 from controller.api.gate import LONGEST_BODY
 from controller.api.poddocuments import LONGEST_VALUE, MOST_ENV, MOST_ENV_BYTES
 from tests.controller.api.conftest import Api
+from tests.peers import DEADLINE
 
 GOOD = {"name": "mydb", "template": "db"}
 PAGE = {"name": "mypage", "template": "page", "parameters": {"directory": "/srv"}}
@@ -241,7 +242,7 @@ async def test_an_acknowledgement_that_cannot_be(api: Api) -> None:
 
 async def test_garbage_on_the_socket_harms_nobody(api: Api) -> None:
     for garbage in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000 + b"\r\n\r\n"):
-        with trio.fail_after(5):
+        with trio.fail_after(DEADLINE):
             stream = await trio.open_unix_socket(api.settings.socket)
             async with stream:
                 await stream.send_all(garbage)

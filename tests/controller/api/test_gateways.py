@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs.peer import is_gateway
 from controller import gatewaytokens
 from tests.controller.api.conftest import Api, Lines
+from tests.peers import DEADLINE
 
 STREAM = "/v1/routes/stream?replica={}&instance={}&workers=2&number=3&software=1.2.3"
 STANDING = {"workers": 2, "links": 5, "openings": 1, "draining": True, "addresses": ["10.0.0.1:443"]}
@@ -34,7 +35,7 @@ async def version_of(lines: Lines) -> dict[str, Any]:
 
 async def ended(lines: Lines) -> None:
     """Read until there is no more."""
-    with trio.fail_after(10):
+    with trio.fail_after(DEADLINE):
         while await lines.next() is not None:
             pass
 
@@ -62,10 +63,10 @@ async def test_what_a_gateway_says_of_itself_is_shown(api: Api) -> None:
             "listens": ["10.0.0.1:443"], "number": 3, "software": "1.2.3",
         }  # fmt: skip
         await api.create()
-        with trio.fail_after(10):
+        with trio.fail_after(DEADLINE):
             while not (await gateways(api))[0]["lag_versions"]:
                 await trio.lowlevel.checkpoint()
-    with trio.fail_after(10):
+    with trio.fail_after(DEADLINE):
         while await gateways(api):
             await trio.lowlevel.checkpoint()
 
@@ -109,7 +110,7 @@ async def test_a_revoked_token_ends_its_stream_and_opens_nothing(api: Api) -> No
         await staying.next()
         assert (await api.admin.delete("/v1/gateway-tokens/berlin")).status_code == 204
         await ended(lines)
-        with trio.fail_after(10):
+        with trio.fail_after(DEADLINE):
             while len(await gateways(api)) > 1:
                 await trio.lowlevel.checkpoint()
         assert [gateway["replica"] for gateway in await gateways(api)] == ["paris"]

@@ -10,6 +10,7 @@ from controller.api import server
 from controller.runtimes import Stage
 from router.model import Route
 from tests.controller.api.conftest import Api
+from tests.peers import DEADLINE
 
 
 async def follow(api: Api, replica: str = "one", task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
@@ -88,7 +89,7 @@ async def test_a_name_is_free_again_when_the_pod_is_gone(api: Api) -> None:
     answer = await api.admin.post("/v1/pods", json={"name": "mydb", "template": "db"})
     assert (answer.status_code, answer.json()["errors"]) == (409, [{"field": "name", "reason": "taken"}])
     assert (await api.admin.delete("/v1/pods/mydb")).status_code == 202
-    answer = await api.admin.get("/v1/pods/mydb/wait", params={"until": "gone", "timeout": 5})
+    answer = await api.admin.get("/v1/pods/mydb/wait", params={"until": "gone", "timeout": 30})
     assert (answer.status_code, answer.content) == (204, b"")
     assert (await api.admin.get("/v1/pods/mydb")).status_code == 404
     assert (await api.admin.get("/v1/pods/mydb/wait?until=gone")).status_code == 204
@@ -109,12 +110,12 @@ async def test_stop_start_and_restart(api: Api) -> None:
     await api.create()
     for _ in range(2):
         assert (await api.admin.post("/v1/pods/mydb/stop")).status_code == 202
-    assert (await api.admin.get("/v1/pods/mydb/wait?until=stopped&timeout=5")).json()["phase"] == "stopped"
+    assert (await api.admin.get("/v1/pods/mydb/wait?until=stopped&timeout=30")).json()["phase"] == "stopped"
     async with trio.open_nursery() as nursery:
         await nursery.start(follow, api)
         for action in ("start", "start", "restart"):
             assert (await api.admin.post(f"/v1/pods/mydb/{action}")).status_code == 202
-            shown = (await api.admin.get("/v1/pods/mydb/wait?timeout=5")).json()
+            shown = (await api.admin.get("/v1/pods/mydb/wait?timeout=30")).json()
             assert (shown["phase"], shown["routed"]) == ("available", True)
         nursery.cancel_scope.cancel()
     kinds = [each["kind"] for each in (await api.admin.get("/v1/pods/mydb/events")).json()["events"]]
@@ -129,21 +130,21 @@ async def test_waiting_for_routed_needs_the_word_of_every_gateway(api: Api) -> N
     assert answer.json()["detail"].startswith("pod 'mydb' is available, but not every gateway leads to it yet")
     async with trio.open_nursery() as nursery:
         await nursery.start(follow, api, "one")
-        answer = await api.admin.get("/v1/pods/mydb/wait?timeout=5")
+        answer = await api.admin.get("/v1/pods/mydb/wait?timeout=30")
         assert (answer.status_code, answer.json()["routed"]) == (200, True)
         async with api.lines("/v1/routes/stream?replica=mute") as mute:
             await mute.next()
             assert (await api.admin.get("/v1/pods/mydb")).json()["routed"] is False
             assert (await api.admin.get("/v1/pods/mydb/wait?timeout=0")).status_code == 504
-        with trio.fail_after(5):
-            assert (await api.admin.get("/v1/pods/mydb/wait?timeout=5")).status_code == 200
+        with trio.fail_after(DEADLINE):
+            assert (await api.admin.get("/v1/pods/mydb/wait?timeout=30")).status_code == 200
         nursery.cancel_scope.cancel()
 
 
 async def test_waiting_ends_when_the_pod_fails(api: Api) -> None:
     api.runtime.refusals["launch"] = "no postgres here; install it"
     await api.create()
-    answer = await api.admin.get("/v1/pods/mydb/wait?timeout=10")
+    answer = await api.admin.get("/v1/pods/mydb/wait?timeout=30")
     assert answer.status_code == 409
     assert "no postgres here; install it" in answer.json()["detail"]
 
@@ -161,7 +162,7 @@ async def test_waiting_for_a_pod_that_is_deleted_ends(api: Api) -> None:
     await api.create()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(api.admin.delete, "/v1/pods/mydb")
-        with trio.fail_after(5):
+        with trio.fail_after(DEADLINE):
             assert (await api.admin.get("/v1/pods/mydb/wait?timeout=60")).status_code == 404
 
 
@@ -174,7 +175,7 @@ async def test_logs_end_with_their_reader(api: Api) -> None:
     async with api.lines("/v1/pods/mydb/logs?follow=true") as lines:
         assert [await lines.next() for _ in range(3)] == [b"one", b"two", b"three"]
         assert not api.runtime.reader_left.is_set()
-    with trio.fail_after(5):
+    with trio.fail_after(DEADLINE):
         await api.runtime.reader_left.wait()
 
 
@@ -182,7 +183,7 @@ async def test_status_counts_pods_routes_and_gateways(api: Api) -> None:
     await api.create()
     async with trio.open_nursery() as nursery:
         await nursery.start(follow, api)
-        await api.admin.get("/v1/pods/mydb/wait?timeout=5")
+        await api.admin.get("/v1/pods/mydb/wait?timeout=30")
         status = (await api.admin.get("/v1/status")).json()
         nursery.cancel_scope.cancel()
     assert (status["pods"], status["domain"]) == ({"available": 1}, "pods.localhost")
@@ -231,7 +232,7 @@ async def test_the_end_ends_streams_and_waits_at_once(api: Api, monkeypatch: pyt
             nursery.start_soon(wait)
             await trio.testing.wait_all_tasks_blocked(0.05)
             api.ending.set()
-            with trio.fail_after(20):
+            with trio.fail_after(DEADLINE):
                 await api.ended.wait()
     assert answers == [503]
     assert not api.settings.socket.exists()
@@ -249,7 +250,7 @@ async def test_a_peer_that_takes_nothing_does_not_hold_up_the_end(api: Api, monk
         await stream.receive_some(1)
         await trio.testing.wait_all_tasks_blocked(0.05)
         api.ending.set()
-        with trio.fail_after(5):
+        with trio.fail_after(DEADLINE):
             await api.ended.wait()
 
 

@@ -10,6 +10,7 @@ from router.access import AccessLevel
 from router.model import Route
 from router.snapshot import Routes
 from tests.controller.api.conftest import Api
+from tests.peers import DEADLINE
 
 MYDB = "mydb.pods.localhost"
 
@@ -261,5 +262,5 @@ async def test_logs_end_for_whom_they_are_not_any_more(api: Api, how: str) -> No
             async with api.caller(token) as self:
                 me = (await self.get("/v1/me")).json()["token"]["id"]
                 assert (await self.delete(f"/v1/tokens/{me}")).status_code == 204
-        with trio.fail_after(10):
+        with trio.fail_after(DEADLINE):
             assert [line async for line in lines] == []

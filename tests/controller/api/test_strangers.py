@@ -6,6 +6,7 @@ from pathlib import Path
 import trio
 
 from controller.api.server import listen, serve
+from tests.peers import DEADLINE
 
 
 async def answer_nothing(scope: object, receive: object, send: object) -> None:
@@ -19,7 +20,7 @@ async def test_connections_beyond_the_most_are_closed_and_those_before_stay() ->
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, answer_nothing, listen(path), ending, 2)
             first, second, third = [await trio.open_unix_socket(path) for _ in range(3)]
-            with trio.fail_after(10):
+            with trio.fail_after(DEADLINE):
                 assert await third.receive_some(1) == b""
             with trio.move_on_after(0.05) as waited:
                 await first.receive_some(1)

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from router.access import AccessLevel
 from tests.controller.console.conftest import PASSWORD, STATE, Place, placed, wanted
 from tests.controller.console.serving import serving
-from tests.running import free_port, needs_resolver
+from tests.ports import free_port
+from tests.running import needs_resolver
 
 CHROMIUM = shutil.which("chromium")
 PICTURES = os.environ.get("PODGATE_SCREENSHOTS", "")

@@ -24,7 +24,7 @@ from router.access import AccessLevel
 from tests.controller.fakes import TEMPLATES, FakeRuntime
 from tests.databases import lead
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 _Answer = TypeVar("_Answer")
 
 

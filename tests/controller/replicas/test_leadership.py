@@ -19,7 +19,7 @@ from controller.store.turns import LEADER_LOCK
 from router.access import AccessLevel
 from tests.controller.fakes import TEMPLATES, FakeKeeper, FakeRuntime
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 @dataclass

@@ -20,6 +20,7 @@ from controller.store.store import NameTaken, News, Store
 from controller.store.turns import NotLeader
 from router.access import AccessLevel
 from tests.databases import lead
+from tests.peers import DEADLINE
 
 CREATED = Event(1.0, "created", "")
 
@@ -46,7 +47,7 @@ def test_who_comes_second_decides_by_what_the_first_changed(stores: tuple[Store,
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(other.begin, known)
         created = one.create(new_pod(), CREATED)
-        learned = news(waiting.result(10))
+        learned = news(waiting.result(DEADLINE))
     assert dict(learned.pods) == {created.key: created}
     assert (learned.directory, learned.everything) == (None, False)
     other.change(replace(created, want=Want.OFF), Event(2.0, "stop", ""))
@@ -131,8 +132,10 @@ def test_who_leads_no_more_writes_nothing_of_what_it_saw(stores: tuple[Store, St
 
 
 def test_who_falls_asleep_in_its_turn_has_lost_it(database: URL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "IDLE_LIMIT", 1)
-    with Store(database) as asleep, Store(database) as other:
+    with monkeypatch.context() as impatient:
+        impatient.setattr(postgres, "IDLE_LIMIT", 1)
+        asleep = Store(database)
+    with asleep, Store(database) as other:
         known = asleep.state().number
         asleep.begin(known)
         assert other.begin(known) is None, "which waits until the server has ended the other's transaction"

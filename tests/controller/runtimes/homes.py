@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -16,19 +15,13 @@ import trio
 from controller.runtimes import Launch, Observed, Runtime, Stage
 from controller.runtimes.process import ProcessRuntime
 from controller.templates import InCluster, Parameter, Template, TemplateEndpoint, load_templates
+from tests.ports import free_port
 
-PATIENCE = 30.0  # seconds until a test gives up
+PATIENCE = 60.0  # seconds until a test gives up
 SECRETS = {"owner": "owner-" + "o" * 20, "write": "write-" + "w" * 20, "read": "read-" + "r" * 20}
 SECRETS["keeper"] = "keeper-" + "k" * 20
 
 IMAGE = "example.test/nothing:1"  # never pulled: a double of the kubelet has no images
-
-
-def free_port() -> int:
-    with socket.socket() as asking:
-        asking.bind(("127.0.0.1", 0))
-        port: int = asking.getsockname()[1]
-    return port
 
 
 # A pod that runs what its parameter says, ready at once or when it listens on $PORT.

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from controller.runtimes import Launch, RuntimeFailure, Stage
-from tests.controller.runtimes.homes import LISTEN, Living, life, new_home, only_life
+from tests.controller.runtimes.homes import LISTEN, PATIENCE, Living, life, new_home, only_life
 from tests.controller.runtimes.kubernetes.cluster import cluster, cluster_life
 
 World = Callable[[], AbstractAsyncContextManager[Living]]  # begins another life of a runtime on the same pods
@@ -106,9 +106,9 @@ async def test_a_pod_that_does_not_listen_does_not_become_ready(living: Living) 
 async def test_a_stop_is_seen_as_it_goes_on(living: Living) -> None:
     await living.launch("p1", command="trap 'echo going; exit 0' TERM; echo up; while true; do sleep 0.05; done")
     await living.until_wrote("p1", "up")
-    await living.runtime.stop("p1", grace=20.0)
+    await living.runtime.stop("p1", grace=2 * PATIENCE)
     assert (await living.runtime.observe())["p1"].stage in {Stage.STOPPING, Stage.EXITED}
-    with trio.fail_after(15.0):  # the grace is longer
+    with trio.fail_after(PATIENCE):  # the grace is longer
         assert (await living.until_exited("p1")).message == "stopped"
 
 
@@ -123,8 +123,8 @@ async def test_who_ignores_a_stop_is_ended_after_its_grace(living: Living) -> No
 async def test_a_stop_right_after_the_launch_is_not_lost(living: Living) -> None:
     for number in range(1, 6):
         await living.launch(f"p{number}", command="exec sleep 1000")
-        await living.runtime.stop(f"p{number}", grace=20.0)
-    with trio.fail_after(15.0):  # the grace is longer
+        await living.runtime.stop(f"p{number}", grace=2 * PATIENCE)
+    with trio.fail_after(PATIENCE):  # the grace is longer
         for number in range(1, 6):
             assert (await living.until_exited(f"p{number}")).message == "stopped"
 

@@ -18,7 +18,17 @@ from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
-from tests.controller.runtimes.homes import COMMAND, LISTEN, Living, a_mark, life, new_home, only_life, processes_with
+from tests.controller.runtimes.homes import (
+    COMMAND,
+    LISTEN,
+    PATIENCE,
+    Living,
+    a_mark,
+    life,
+    new_home,
+    only_life,
+    processes_with,
+)
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="pods have users of their own only if we are root")
 
@@ -114,7 +124,6 @@ async def test_a_stop_ends_a_tree_that_ignores_it_and_has_left_its_session(livin
     await living.launch("p1", command=command)
     await living.until_wrote("p1", "up")
     await living.runtime.stop("p1", grace=0.1)
-    assert (await living.runtime.observe())["p1"].stage is Stage.STOPPING
     assert (await living.until_exited("p1")).message == "stopped"
     assert not processes_with(mark)
 
@@ -125,8 +134,8 @@ async def test_a_stop_is_heard_where_whoever_began_it_all_has_it_blocked() -> No
         with new_home() as home:
             async with only_life(home) as living:
                 await living.launch("p1", command="exec sleep 1000")
-                await living.runtime.stop("p1", grace=20.0)
-                with trio.fail_after(15.0):  # the grace is longer
+                await living.runtime.stop("p1", grace=2 * PATIENCE)
+                with trio.fail_after(PATIENCE):  # the grace is longer
                     assert (await living.until_exited("p1")).message == "stopped"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -17,6 +17,7 @@ from tests.gateway.running import Running, running
 from tests.peers import Upstream, tls_to, trusting, upstream
 
 HOST = "graph.pods.test"
+BUDGET = 60.0  # seconds for an opening: more than any takes that is not hurried
 TOKEN, OF_BOB = "pgt_of-alice", "pgt_of-bob"
 LOGINS = {
     AccessLevel.READ: (Login("reader", "r" * 9),),
@@ -28,7 +29,7 @@ GRANTS = {"user:alice": AccessLevel.WRITE, "user:bob": AccessLevel.READ}
 
 @pytest.fixture
 def gateway(leaf: Leaf) -> Iterator[Running]:
-    options = Options(public_port=8443, drain=0, domain="pods.test", connect_timeout=0.5, opening_budget=5.0)
+    options = Options(public_port=8443, drain=0, domain="pods.test", opening_budget=BUDGET)
     with running([leaf], options) as gateway:
         gateway.know(User("alice"), User("bob"), User("carol"), User("dora"))
         gateway.know(token(TOKEN), token(OF_BOB, "bob", "t2"), token("pgt_of-carol", "carol", "t3"))

@@ -15,6 +15,7 @@ from tests.gateway.postgres.scripted import PASSWORD, TOKEN
 from tests.gateway.running import Running
 from tests.peers import SSL_REQUEST, TlsPeer, Upstream, tls_to, trusting
 
+BUDGET = 60.0  # seconds for an opening: more than any takes that is not hurried
 HOST = "db.pods.test"
 LOGINS = {
     level: (Login(name, PASSWORD),)
@@ -36,7 +37,7 @@ def closed(gateway: Running, server: Upstream, access: AccessLevel = AccessLevel
 def connect(gateway: Running, ca_file: Path, **more: str) -> psycopg.Connection:
     given = {
         "host": HOST, "hostaddr": "127.0.0.1", "port": str(gateway.port), "user": "alice", "password": TOKEN,
-        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "10", **more,
+        "sslmode": "verify-full", "sslrootcert": str(ca_file), "connect_timeout": "60", **more,
     }  # fmt: skip
     return psycopg.connect(**given)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ import trustme
 from certs.leaf import Leaf
 from gateway.options import Options
 from router.credentials import User
-from tests.gateway.postgres.clients import Seen
+from tests.gateway.postgres.clients import BUDGET, Seen
 from tests.gateway.postgres.scripted import by_scram, database, token
 from tests.gateway.running import Running, running
 from tests.peers import Upstream, upstream
@@ -15,7 +15,7 @@ from tests.peers import Upstream, upstream
 
 @pytest.fixture
 def gateway(leaf: Leaf) -> Iterator[Running]:
-    options = Options(public_port=8443, drain=0, domain="pods.test", connect_timeout=0.5, opening_budget=5.0)
+    options = Options(public_port=8443, drain=0, domain="pods.test", opening_budget=BUDGET)
     with running([leaf], options) as gateway:
         gateway.know(User("alice"), User("bob"), token(), token("pgt_of-bob", "bob", "t2"))
         yield gateway

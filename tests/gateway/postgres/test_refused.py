@@ -1,16 +1,18 @@
 """Clients that do not get into a database that is not public, and what they are told."""
 
-import time
+import select
 from pathlib import Path
 
 import pytest
 import trustme
 
-from gateway.failures import BURST, PENALTY, Failures
+from gateway import failures
+from gateway.failures import BURST, Failures
 from gateway.wire.pgmessage import Auth, message, password_message
 from gateway.wire.postgres import LARGEST_STARTUP, startup_message
 from router.access import AccessLevel
 from tests.gateway.postgres.clients import (
+    BUDGET,
     HOST,
     Seen,
     client_of,
@@ -22,9 +24,9 @@ from tests.gateway.postgres.clients import (
     start,
 )
 from tests.gateway.postgres.scripted import TOKEN, token
-from tests.gateway.running import Running
+from tests.gateway.running import Running, Unforgetting
 from tests.gateway.talks import error_fields
-from tests.peers import Upstream
+from tests.peers import TlsPeer, Upstream
 
 
 @pytest.mark.parametrize(("user", "password"), [("alice", "wrong"), ("nobody", TOKEN), ("bob", TOKEN), ("", "x")])
@@ -111,26 +113,30 @@ def test_a_client_that_leaves_no_room_for_its_name_beside_the_applications_is_to
 
 
 def test_an_address_that_shows_too_many_wrong_tokens_waits_for_each_answer_and_right_ones_do_not(
-    gateway: Running, server: Upstream, ca: trustme.CA, ca_file: Path
+    gateway: Running, server: Upstream, ca: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(failures, "PENALTY", BUDGET / 2)
     closed(gateway, server)
+    gateway.services.failures = Unforgetting()
 
-    def wrong() -> float:
+    def show_a_wrong_one() -> TlsPeer:
         client = client_of(gateway, ca)
-        began = time.monotonic()
         start(client, user="alice+password")
         assert kind_asked(client) == Auth.CLEARTEXT
         client.send(password_message("wrong"))
+        return client
+
+    def is_told(client: TlsPeer) -> None:
         assert error_fields(client.receive_to_end()[0])["C"] == "28P01"
         client.close()
-        return time.monotonic() - began
 
     for _ in range(BURST):
-        wrong()
-    assert wrong() >= PENALTY
-    began = time.monotonic()
+        is_told(show_a_wrong_one())
+    waiting = show_a_wrong_one()
     connect(gateway, ca_file).close()
-    assert time.monotonic() - began < PENALTY
+    assert select.select((waiting.socket,), (), (), 0)[0] == [], "told before its time"
+    gateway.hurry(BUDGET / 2)
+    is_told(waiting)
 
 
 def test_what_cannot_be_read_counts_as_wrong(gateway: Running, server: Upstream, ca: trustme.CA) -> None:

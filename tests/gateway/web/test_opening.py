@@ -127,10 +127,12 @@ def test_a_browser_gets_a_page_and_a_program_a_problem(gateway: Running, ca: tru
 
 
 def test_a_request_that_never_ends_is_told_that_it_took_too_long(leaf: Leaf, ca: trustme.CA) -> None:
-    with upstream(answer_http) as server, running([leaf], Options(opening_budget=1.0, drain=0)) as gateway:
+    with upstream(answer_http) as server, running([leaf], Options(opening_budget=60.0, drain=0)) as gateway:
         gateway.route("web", "http", server.address)
         client = tls_to(gateway.port, trusting(ca), "web.pods.test")
         client.send(b"GET / HTTP/1.1\r\nHost: web.pods.test\r\n")
+        tls_to(gateway.port, trusting(ca), "web.pods.test").close()  # what was there before has been read by now
+        gateway.hurry(60.0)
         assert b"HTTP/1.1 504 " in client.receive_to_end()[0][:20]
         client.close()
         assert server.accepted == 0

@@ -6,7 +6,7 @@ from tests.gateway.running import Running
 from tests.gateway.web.site import request
 
 HOST = "web.pods.test"
-OPTIONS = Options(public_port=8443, drain=0)
+OPTIONS = Options(public_port=8443, drain=0, opening_budget=60.0)  # which nothing is to wait for
 GET, SECOND = request(line="GET /one HTTP/1.1"), request(line="GET /two HTTP/1.1")
 UPGRADE = request("Upgrade: websocket", "Connection: Upgrade", line="GET /socket HTTP/1.1")
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"

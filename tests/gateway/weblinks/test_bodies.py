@@ -3,7 +3,6 @@
 import hashlib
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -95,9 +94,7 @@ def test_a_body_that_is_refused_is_told_why(
         if not together:
             assert pod.asked.wait(DEADLINE)
             client.send(body)
-        began = time.monotonic()
         assert receive_rest(client) == (status, Ending.GOODBYE)
-        assert time.monotonic() - began < 4
 
 
 # ---- upgrades

@@ -41,7 +41,7 @@ def test_after_the_last_answer_nothing_stays_open(
         assert receive_rest(client) == (200, Ending.GOODBYE)
         client.end()
         client.close()
-        assert ended.wait(4.0), "the pod's connection is kept open for a client that has gone"
+        assert ended.wait(DEADLINE), "the pod's connection is kept open for a client that has gone"
 
 
 def test_an_early_answer_reaches_a_client_that_is_still_uploading(gateway: Running, client: TlsPeer) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -68,9 +67,7 @@ def test_a_pod_that_gives_no_answer_is_a_bad_gateway(gateway: Running, client: T
     with upstream(answering(answer)) as server:
         gateway.route(HOST, "http", server.address)
         client.send(GET)
-        began = time.monotonic()
         assert receive_rest(client) == (502, Ending.GOODBYE)
-        assert time.monotonic() - began < 4
 
 
 def test_a_stale_connection_costs_nobody_an_answer(gateway: Running, client: TlsPeer) -> None:

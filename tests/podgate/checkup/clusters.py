@@ -18,6 +18,7 @@ import trio.abc
 
 from controller.runtimes.kubernetes.rights import NEEDED, OF_OWNERS, Right, rules_for
 from tests.controller.runtimes.kubernetes.apiserver import ApiServer
+from tests.peers import DEADLINE
 
 JSON = dict[str, Any]
 CLASS = "/apis/storage.k8s.io/v1/storageclasses"
@@ -91,10 +92,10 @@ def served(api: ApiServer) -> Iterator[str]:
 
     thread = threading.Thread(target=trio.run, args=(serve,))
     thread.start()
-    assert up.wait(10)
+    assert up.wait(DEADLINE)
     try:
         yield api.url
     finally:
         token, end = told[0]
         trio.from_thread.run_sync(end.set, trio_token=token)
-        thread.join(10)
+        thread.join(DEADLINE)

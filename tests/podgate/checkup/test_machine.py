@@ -15,7 +15,7 @@ from certs.files import PRIVATE, write_file
 from podgate.checkup import database
 from podgate.checkup.findings import Finding, State
 from podgate.checkup.machine import LEAST_DISK, Machine, look
-from tests.running import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import yaml
 from controller.runtimes.kubernetes.rights import NEEDED, Right
 from tests.podgate.checkup.clusters import Authority, served
 from tests.podgate.cli.conftest import Run
-from tests.running import free_port
+from tests.ports import free_port
 
 
 def kubeconfig(directory: Path, url: str) -> Path:

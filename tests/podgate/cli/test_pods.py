@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers import DEADLINE
 from tests.podgate.cli.conftest import Run
 from tests.podgate.cli.controller import SINCE, Controller, pod, problem
 
@@ -60,7 +61,7 @@ def test_ctrl_c_while_waiting_tells_that_the_pod_goes_on(controller: Controller)
         while len(controller.calls) < 2:
             assert creating.poll() is None
         creating.send_signal(signal.SIGINT)
-        _, err = creating.communicate(timeout=20)
+        _, err = creating.communicate(timeout=DEADLINE)
     look, remove = "look at it with: podgate pod show mydb", "remove it with: podgate pod delete mydb"
     assert (creating.returncode, err) == (130, f"mydb goes on by itself; {look}; {remove}\n")
 
@@ -263,7 +264,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(controller: Controller
         assert logs.stdout is not None
         assert logs.stdout.readline() == "line 0 ä\n"
         logs.stdout.close()
-        assert logs.wait(20) == 1
+        assert logs.wait(DEADLINE) == 1
         assert logs.stderr is not None
         assert logs.stderr.read() == ""
 
@@ -274,5 +275,5 @@ def test_ctrl_c_leaves_with_130_and_no_traceback(home: Path, controller: Control
         while not controller.calls:
             assert waiting.poll() is None
         waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=20)
+        _, err = waiting.communicate(timeout=DEADLINE)
     assert (waiting.returncode, err) == (130, "")

@@ -20,15 +20,12 @@ from pathlib import Path
 import pytest
 
 from certs.authority import Authority
+from tests.peers import DEADLINE
+from tests.ports import free_port
 
 PASSWORD = "play it again"
 INTERRUPT = "Ctrl-C"
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("arcadedb_embedded"), reason="needs podgate[pods]")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +176,7 @@ def test_the_prompt_on_a_terminal_goes_on_after_an_error(front: tuple[str, Path]
         ]
         for awaited, typed in script:
             while awaited not in seen:
-                if not select.select([ours], [], [], 15)[0]:
+                if not select.select([ours], [], [], 60)[0]:
                     prompt.kill()
                     pytest.fail(f"no {awaited!r} after {seen!r}")
                 seen += os.read(ours, 4096).decode()
@@ -193,5 +190,5 @@ def test_the_prompt_on_a_terminal_goes_on_after_an_error(front: tuple[str, Path]
         with suppress(OSError):
             while os.read(ours, 4096):
                 pass
-        assert prompt.wait(20) == 0
+        assert prompt.wait(DEADLINE) == 0
     os.close(ours)

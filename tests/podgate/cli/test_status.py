@@ -11,6 +11,7 @@ import pytest
 import podgate
 from certs.authority import Authority
 from podgate.cli import client
+from tests.peers import DEADLINE
 from tests.podgate.cli.conftest import Run
 from tests.podgate.cli.controller import TOKEN, Answer, Controller, gateway, problem, server_side
 
@@ -87,7 +88,7 @@ def test_waiting_begins_before_anything_runs(home: Path) -> None:
     command = [sys.executable, "-m", "podgate", "status", "--wait", "20", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
         with Controller(home / "run" / "api.sock"):
-            out, _ = waiting.communicate(timeout=20)
+            out, _ = waiting.communicate(timeout=DEADLINE)
         assert '"current": true' in out
     assert waiting.returncode == 0
 

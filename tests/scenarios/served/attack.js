@@ -4,10 +4,12 @@
 // The token comes without its prefix: the gateway lets none through in an address.
 const { victim, sign_in: signIn, api, as: secret, only } = Object.fromEntries(new URLSearchParams(location.search));
 const token = `pgt_${secret}`;
-const PATIENCE = 3000; // milliseconds until an attempt counts as unanswered
+const PATIENCE = 20000; // milliseconds until an attempt counts as unanswered
+// A browser may tell nothing at all of what it keeps out of a frame: these have this long when all else was answered.
+const FRAMED = ["frame", "frame-sandboxed", "frame-sign-in", "other-session-frame", "object", "embed"];
+const SILENCE = 1000;
 
-const within = (promise) =>
-  Promise.race([promise, new Promise((resolve) => setTimeout(resolve, PATIENCE, "no answer"))]);
+const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const event = (target, ...names) =>
   new Promise((resolve) => names.forEach((name) => target.addEventListener(name, () => resolve(name))));
 const make = (tag, fields) => document.body.appendChild(Object.assign(document.createElement(tag), fields));
@@ -173,12 +175,17 @@ const attempts = {
 
 (async () => {
   const results = {};
-  await Promise.all(
-    Object.entries(attempts).map(async ([name, attempt]) => {
-      if (only && only !== name) return; // to find out which one it was
-      results[name] = await within(attempt(name)()).catch((error) => `blocked: ${error.message}`);
-    }),
+  const chosen = Object.entries(attempts).filter(([name]) => !only || only === name); // to find out which one it was
+  const begun = Object.fromEntries(
+    chosen.map(([name, attempt]) => [name, attempt(name)().catch((error) => `blocked: ${error.message}`)]),
   );
+  const end = async (names, limit) => {
+    const over = limit.then(() => "no answer");
+    await Promise.all(names.map(async (name) => (results[name] = await Promise.race([begun[name], over]))));
+  };
+  const [framed, others] = [true, false].map((is) => Object.keys(begun).filter((name) => FRAMED.includes(name) === is));
+  await end(others, pause(PATIENCE));
+  await end(framed, pause(SILENCE));
   document.getElementById("result").textContent = JSON.stringify(results, null, 1);
   document.title = "done";
 })();

@@ -12,13 +12,13 @@ import httpx
 import pytest
 import trio
 
-from tests.controller.runtimes.homes import free_port
 from tests.controller.runtimes.kubernetes.apiserver import ApiServer
 from tests.controller.runtimes.kubernetes.cluster import cluster
+from tests.ports import free_port
 from tests.unixhttp import async_to_socket
 
 ROOT = Path(__file__).parents[4]
-PATIENCE = 30.0  # seconds until a test gives up
+PATIENCE = 60.0  # seconds until a test gives up
 SERVE = 'cd "$POD_DATA"; exec python3 -m http.server --bind 127.0.0.1 "$PORT"'
 
 KUBECONFIG = """

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from controller.runtimes.kubernetes.rights import NEEDED, OF_OWNERS, Right, missing, rules_for
-from tests.controller.runtimes.homes import LISTEN
+from tests.controller.runtimes.homes import LISTEN, PATIENCE
 from tests.controller.runtimes.kubernetes.cluster import cluster, cluster_life
 
 WATCH = Right("", "pods", "watch")
@@ -44,7 +44,7 @@ async def test_the_runtime_asks_for_what_the_list_has() -> None:
         await living.until_exited("l1", 2)
         await living.runtime.remove("l1")
         await living.until_gone("l1")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not set(asked(api.requests)) >= NEEDED:  # every watch is asked for in its own time
                 await trio.testing.wait_all_tasks_blocked(0.01)
         assert sorted(set(asked(api.requests)) - NEEDED) == []

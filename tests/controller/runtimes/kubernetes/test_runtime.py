@@ -51,7 +51,7 @@ async def test_a_pod_that_became_ready_is_seen_within_milliseconds(api: ApiServe
     show(api, **ready())
     before = trio.current_time()
     seen = await living.until_ready("p1")
-    assert trio.current_time() - before < 0.5  # usually 3 ms; this machine may be busy
+    assert trio.current_time() - before < 10.0  # usually 3 ms; not but for the watch, which lasts minutes
     assert seen.upstreams[""].startswith("10.0.0.7:")
 
 
