@@ -42,6 +42,8 @@ class Told:
     marks_file: Path
     facts: list[Fact] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    last: dict[int, dict[str, Fact]] = field(default_factory=dict)  # by gateway and host
+    addresses: dict[str, str] = field(default_factory=dict)  # by host: of the Pod that became ready last
     routes: dict[int, tuple[int, int]] = field(default_factory=dict)  # by gateway: how many, how many available
     _read: dict[Path, int] = field(default_factory=dict)
 
@@ -50,10 +52,15 @@ class Told:
         for line in self._lines(self.facts_file):
             gateway, at, routes, available, news = json.loads(line)
             self.routes[gateway] = routes, available
-            self.facts += [Fact(gateway, at, *each) for each in news]
+            facts = [Fact(gateway, at, *each) for each in news]
+            self.facts += facts
+            self.last.setdefault(gateway, {}).update((fact.host, fact) for fact in facts)
         for line in self._lines(self.marks_file):
             word, at, name, address = json.loads(line)
-            self.marks.append(Mark(_WORDS[word], at, f"{name}.{DOMAIN}", address))
+            mark = Mark(_WORDS[word], at, f"{name}.{DOMAIN}", address)
+            self.marks.append(mark)
+            if mark.what is What.READY:
+                self.addresses[mark.host] = address
 
     def forget(self) -> None:
         """Begin anew, as to what changed."""

@@ -29,6 +29,7 @@ from bench.scale.questions import (
     SIZE,
     START,
     STARTUP,
+    UNSEEN,
     question,
 )  # fmt: skip
 from bench.scale.questions import CLUSTER as IN_CLUSTER
@@ -166,9 +167,9 @@ def _costs(run: Scale, experiment: str, places: Sequence[int]) -> str:
 
 
 def _outcome(run: Scale, experiment: str, places: Sequence[int]) -> str:
-    metrics = (ACHIEVED, LATE, DROPPED, FAILED, LOST)
+    metrics = (ACHIEVED, LATE, DROPPED, FAILED, UNSEEN, LOST)
     titles = (f"{metric.name}, {metric.unit}" for metric in metrics)
-    head = f"| {AXES[experiment]} | {' | '.join(titles)} |\n{'|---' * 6}|"
+    head = f"| {AXES[experiment]} | {' | '.join(titles)} |\n{'|---' * 7}|"
     rows = []
     for place in places:
         found = [_middle(run, experiment, ALL, metric, place) for metric in metrics]
@@ -189,6 +190,9 @@ def _words(run: Scale) -> str:
         "- **start-up**: from the start of the controller's process, with store and cluster full, to the first full "
         "table at every gateway.\n"
         "- **memory** is PSS; **s per 1,000 changes** counts also what was done after the last change.\n"
+        "- **wrong in the end**: routes that some gateway did not have as they were to be, by what was asked for and "
+        "where the cluster's Pods were, when nothing had changed for a while: lost updates. **Not seen on the way** "
+        "are changes that no gateway or not every one showed before a later change of the pod took their place.\n"
         "- **made late** is how far behind its schedule the latest change was begun: the load's own doing."
     )
 
