@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 
 from bench import cores, machine
+from bench.missing import Missing
 from bench.process import Died
 from bench.scale.changes import Changes, Done
 from bench.scale.kept import Scale
@@ -37,14 +38,17 @@ from bench.scale.questions import (
     question,
 )
 from bench.scale.report import broken
+from controller.store.database import StoreFailure
 
 Tell = Callable[[str, bool], None]  # what is done now, and whether it is one of the steps that are counted
 
 REST = 2.0  # seconds in which nothing is asked of it, before each size's changes
-LONGEST_SETTLING = 40.0  # seconds that what is left may take to arrive
+QUIET = 20.0  # seconds without any news after which what is not there does not come
+LONGEST_SETTLING = 180.0  # seconds that what is left may take to arrive
+LOOK_EVERY = 0.5  # seconds
 WHAT_FAILED = 3  # failures that are told in words
 NOTHING = Fact(0, 0.0, "", "never heard of", "", "")
-Failures = (Died, TimeoutError)
+Failures = (Died, TimeoutError, Missing, StoreFailure)
 
 
 def steps(scale: Scale) -> int:
@@ -140,15 +144,17 @@ async def _window(
 
 
 async def _settled(running: Running, changes: Changes, done: Done, gateways: int) -> tuple[list[Arrival], list[str]]:
-    """Wait until all routes are as they are to be and nothing new is to be seen, but not for ever; give what arrived,
-    and the hosts of those that are not.
+    """Wait until all routes are as they are to be, as long as news come; give what arrived, and the hosts of those that
+    are not.
     """
-    until, told = trio.current_time() + LONGEST_SETTLING, running.told
-    known = -1
+    told, known = running.told, (-1, -1)
+    until = quiet_at = trio.current_time() + LONGEST_SETTLING
     while True:
-        await trio.sleep(0.5)
+        await trio.sleep(LOOK_EVERY)
         told.look()
+        news = len(told.marks), len(told.facts)
+        if news != known:
+            known, quiet_at = news, min(trio.current_time() + QUIET, until)
         bad = wrong(changes.wishes, told.addresses, told.last, gateways)
-        if (not bad and len(told.marks) == known) or trio.current_time() > until:
+        if not bad or trio.current_time() >= quiet_at:
             return arrivals([*done.marks, *told.marks], told.facts, gateways), bad
-        known = len(told.marks)
