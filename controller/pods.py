@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from controller.desk import Desk
+from controller.desk import Decision, Desk
 from controller.identity import Entry
 from controller.model import Event, Link, Pod, Status
 from controller.names import name_of
@@ -77,41 +77,46 @@ class Pods:
         """
         now = self._now()
         pod = replace(pod, created_at=now, status=Status(since=now))
-        async with self._desk.changing:
+
+        def decide() -> Decision[Pod]:
             check()
-            store = self._desk.store
-            created = await self._desk.do(partial(store.create, pod, Event(now, "created", ""), entries))
-            self._stored[created.key] = _seen(created)
-            self._know(created)
+            work = partial(self._desk.store.create, pod, Event(now, "created", ""), entries)
+            return work, self._know_stored
+
+        created = await self._desk.change(pod.key, decide)
         self.touched(created.key)
         return self._pods[created.key]
 
     async def change(self, name: str, changed: Callable[[Pod], Pod], kind: str, entries: Sequence[Entry] = ()) -> Pod:
         """Store what is now wanted of a pod. Raises UnknownPod, StoreFailure and whatever `changed` raises."""
-        async with self._desk.changing:
-            before = self.named(name)
+        key = self.named(name).key  # a pod that gets this name meanwhile is not meant
+
+        def decide() -> Decision[tuple[Pod, bool]]:
+            before = self._known(key)
             after = changed(before)
             if after == before:
-                return before
-            await self._desk.do(partial(self._desk.store.change, after, Event(self._now(), kind, ""), entries))
-            self._stored[after.key] = _seen(after)
-            self._know(after)
-        self.touched(after.key)
-        return self._pods[after.key]
+                return None, lambda _none: (before, False)
+            work = partial(self._desk.store.change, after, Event(self._now(), kind, ""), entries)
+            return work, lambda _none: (self._know_stored(after), True)
 
-    async def share(self, key: str, changed: Callable[[Pod], tuple[Pod, Sequence[Entry]]]) -> Pod:
+        after, is_other = await self._desk.change(key, decide)
+        if is_other:
+            self.touched(key)
+        return self._pods.get(key, after)
+
+    async def share(
+        self, key: str, changed: Callable[[Pod], tuple[Pod, Sequence[Entry]]], *, alone: bool = False
+    ) -> Pod:
         """Store whose a pod is and who may use it how, and publish that, without doing anything to the pod.
 
-        Raises UnknownPod, StoreFailure and whatever `changed` raises.
+        `alone`: `changed` looks at other pods too. Raises UnknownPod, StoreFailure and whatever `changed` raises.
         """
-        async with self._desk.changing:
-            before = self._pods.get(key)
-            if before is None:
-                raise UnknownPod(name_of(key))
-            after, entries = changed(before)
-            await self._desk.do(partial(self._desk.store.share, after, entries))
-            self._share(after)
-        return self._pods[key]
+
+        def decide() -> Decision[Pod]:
+            after, entries = changed(self._known(key))
+            return partial(self._desk.store.share, after, entries), lambda _none: self._share(after)
+
+        return await self._desk.change(key, decide, alone=alone)
 
     async def set_secrets(
         self,
@@ -126,18 +131,15 @@ class Pods:
 
         Raises UnknownPod, StoreFailure and whatever `changed` raises.
         """
-        async with self._desk.changing:
-            before = self._pods.get(key)
-            if before is None:
-                raise UnknownPod(name_of(key))
-            after = changed(before)
+
+        def decide() -> Decision[Pod]:
+            after = changed(self._known(key))
             events = (Event(self._now(), kind, ""),) if kind else ()
             store = self._desk.store
-            await self._desk.do(partial(store.set_secrets, after, events, entries, as_leader=as_leader))
-            now = self._pods[key]
-            self._know(replace(now, secrets=after.secrets, pending=after.pending))
-            self.shared(key)
-        return self._pods[key]
+            work = partial(store.set_secrets, after, events, entries, as_leader=as_leader)
+            return work, lambda _none: self._know_secrets(after)
+
+        return await self._desk.change(key, decide)
 
     def ungrant(self, grantee: str) -> None:
         """Know that a grantee is no more; whoever took it out of the store holds `changing`."""
@@ -162,21 +164,24 @@ class Pods:
 
     async def save(self, key: str, events: Iterable[Event]) -> None:
         """Store what is seen of a pod as it is known then. Raises StoreFailure."""
-        async with self._desk.changing:
+        events = tuple(events)
+
+        def decide() -> Decision[None]:
             pod = self._pods.get(key)
             if pod is None:
-                return
-            await self._desk.do(partial(self._desk.store.save_status, pod, tuple(events)))
-            self._stored[key] = _seen(pod)
-            self.stored(key)
+                return None, lambda _none: None
+            return partial(self._desk.store.save_status, pod, events), lambda _none: self._saved(pod)
+
+        await self._desk.change(key, decide)
 
     async def forget(self, key: str) -> None:
         """Let go of a pod of which nothing is left; its name is free after this. Raises StoreFailure."""
-        async with self._desk.changing:
+
+        def decide() -> Decision[None]:
             pod = self._pods[key]
-            await self._desk.do(partial(self._desk.store.forget, pod))
-            self._forget(pod)
-        self._changed.beat()
+            return partial(self._desk.store.forget, pod), lambda _none: self._forget(pod)
+
+        await self._desk.change(key, decide)
 
     def learn(self, found: Mapping[str, Pod | None], *, everything: bool) -> None:
         """Know what other replicas changed; `everything`: of pods that are not named there is nothing left.
@@ -208,6 +213,17 @@ class Pods:
         """Give the events of a pod, newest last. Raises StoreFailure."""
         return await self._desk.do(partial(self._desk.store.events, pod))
 
+    def _known(self, key: str) -> Pod:
+        pod = self._pods.get(key)
+        if pod is None:
+            raise UnknownPod(name_of(key))
+        return pod
+
+    def _saved(self, pod: Pod) -> None:
+        """Know that what is seen of a pod is stored."""
+        self._stored[pod.key] = _seen(pod)
+        self.stored(pod.key)
+
     def _forget(self, pod: Pod) -> None:
         del self._pods[pod.key]
         self._stored.pop(pod.key, None)
@@ -219,6 +235,17 @@ class Pods:
         self.stored(pod.key)
         self._changed.beat()
 
+    def _know_stored(self, pod: Pod) -> Pod:
+        self._stored[pod.key] = _seen(pod)
+        self._know(pod)
+        return pod
+
+    def _know_secrets(self, after: Pod) -> Pod:
+        now = replace(self._pods[after.key], secrets=after.secrets, pending=after.pending)
+        self._know(now)
+        self.shared(now.key)
+        return now
+
     def _know(self, pod: Pod) -> None:
         self._pods[pod.key] = pod
         self._keys[pod.name] = pod.key
@@ -227,7 +254,7 @@ class Pods:
         self.stored(pod.key)
         self._changed.beat()
 
-    def _share(self, after: Pod) -> None:
+    def _share(self, after: Pod) -> Pod:
         """Know what is stored now of who may use a pod; of what was seen of it meanwhile nothing is taken back."""
         before = self._pods[after.key]
         for link in before.links:
@@ -235,6 +262,7 @@ class Pods:
         shared = replace(before, owner=after.owner, grants=after.grants, links=after.links, endpoints=after.endpoints)
         self._know(shared)
         self.shared(after.key)
+        return shared
 
 
 def _seen(pod: Pod) -> Seen:

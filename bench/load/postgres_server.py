@@ -14,7 +14,7 @@ from psycopg import pq
 
 from bench.missing import Missing
 from bench.peers.pgbouncer import PASSWORD, ROLE
-from bench.process import running
+from bench.process import Program, running
 from bench.rounds import free_port
 
 ROWS = 100_000  # pgbench's table of accounts at scale 1
@@ -23,6 +23,8 @@ SETTINGS = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 shared_buffers = '256MB'
+"""
+FORGETFUL = """\
 fsync = off
 autovacuum = off
 """
@@ -62,6 +64,15 @@ def postgres(_tools: Path, directory: Path) -> Iterator[tuple[int, Any]]:
 @contextmanager
 def cluster(directory: Path, connections: int = 200, auth: str = "scram-sha-256") -> Iterator[int]:
     """Run an empty server while the block runs; give its port. Raises Missing."""
+    with serving(directory, f"{SETTINGS}{FORGETFUL}", connections, auth) as (port, _program):
+        yield port
+
+
+@contextmanager
+def serving(
+    directory: Path, settings: str = SETTINGS, connections: int = 200, auth: str = "scram-sha-256"
+) -> Iterator[tuple[int, Program]]:
+    """Run an empty server while the block runs; give its port and its program. Raises Missing."""
     server = programs()
     data, port, as_owner = directory / "data", free_port(), _as_owner(directory)
     password = directory / "password"
@@ -70,11 +81,11 @@ def cluster(directory: Path, connections: int = 200, auth: str = "scram-sha-256"
     made = ["-D", str(data), "-U", ROLE, f"--auth={auth}", f"--pwfile={password}", "--no-sync", "-E", "UTF8"]
     subprocess.run([*as_owner, str(server / "initdb"), *made, "--locale=C"], check=True, capture_output=True)
     with (data / "postgresql.conf").open("a") as file:
-        file.write(f"{SETTINGS}max_connections = {connections}\nport = {port}\n")
+        file.write(f"{settings}max_connections = {connections}\nport = {port}\n")
     with running([*as_owner, str(server / "postgres"), "-D", str(data)], directory / "postgres.log") as program:
         if not program.comes_to(lambda: _takes_clients(port), STARTING):
             raise TimeoutError(f"PostgreSQL takes no clients after {STARTING:g} s")
-        yield port
+        yield port, program
 
 
 def _takes_clients(port: int) -> bool:

@@ -17,7 +17,7 @@ import httpx
 import trio
 
 from bench.scale.apiserver import BY_HAND
-from bench.scale.marks import Mark, What
+from bench.scale.marks import AVAILABLE, REMOVED, STOPPED, Mark, What, Wish
 from bench.scale.plan import DOMAIN, MIX, NAMESPACE, Kind
 from bench.scale.population import TEMPLATE, Inhabitant
 from controller.runtimes.kubernetes.manifests import pod_name
@@ -50,7 +50,7 @@ class Changes:
         self._off = deque((each.name, each.key) for each in pods if not each.on)
         self._chance.shuffle(self._on)
         self._chance.shuffle(self._off)
-        self._levels: dict[str, int] = {}
+        self.wishes: dict[str, Wish] = {}  # by host: what became of those that were changed
         self._born = 0
         token = (home / "admin.token").read_text(encoding="ascii").strip()
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # of a socket file: no TLS is spoken
@@ -113,35 +113,39 @@ class Changes:
             done.marks.append(_mark(What.STARTED, name))
             answer = await self._call(done, "POST", "", json={"name": name, "template": TEMPLATE})
             self._on.append((name, str(answer.json()["key"])))
+            self.wishes[_host(name)] = Wish(AVAILABLE)
             return name
         source = self._off if kind is Kind.START else self._on
         if not source:
             return ""
         name, key = source.popleft()
+        before = self.wishes.pop(_host(name), Wish(AVAILABLE))  # should this fail, nobody knows what became of it
+        if kind is Kind.DELETE:
+            done.marks.append(_mark(What.STOPPED, name))
+            await self._call(done, "DELETE", f"/{name}")
+            self.wishes[_host(name)] = Wish(REMOVED)
+            return name
+        wish = await self._change_wish(kind, done, name, key, before.access)
+        self.wishes[_host(name)] = wish
+        (self._off if wish.state == STOPPED else self._on).append((name, key))
+        return name
+
+    async def _change_wish(self, kind: Kind, done: Done, name: str, key: str, access: str) -> Wish:
+        """Change a pod that stays; give what its route is to be then."""
         if kind is Kind.START:
             done.marks.append(_mark(What.STARTED, name))
             await self._call(done, "POST", f"/{name}/start")
-            self._on.append((name, key))
         elif kind is Kind.STOP:
             done.marks.append(_mark(What.STOPPED, name))
             await self._call(done, "POST", f"/{name}/stop")
-            self._off.append((name, key))
-        elif kind is Kind.DELETE:
-            done.marks.append(_mark(What.STOPPED, name))
-            await self._call(done, "DELETE", f"/{name}")
+            return Wish(STOPPED, access)
         elif kind is Kind.ACCESS:
-            await self._change_access(done, name)
-            self._on.append((name, key))
+            access = LEVELS[access == LEVELS[0]]
+            done.marks.append(_mark(What.ACCESS, name, access))
+            await self._call(done, "PATCH", f"/{name}/endpoints/default", json={"access": access})
         else:
             await self._delete_by_hand(kind, key)
-            self._on.append((name, key))
-        return name
-
-    async def _change_access(self, done: Done, name: str) -> None:
-        turn = self._levels[name] = self._levels.get(name, 0) + 1
-        level = LEVELS[turn % len(LEVELS)]
-        done.marks.append(_mark(What.ACCESS, name, level))
-        await self._call(done, "PATCH", f"/{name}/endpoints/default", json={"access": level})
+        return Wish(AVAILABLE, access)
 
     async def _delete_by_hand(self, kind: Kind, key: str) -> None:
         name = object_name(key)
@@ -160,4 +164,8 @@ class Changes:
 
 
 def _mark(what: What, name: str, value: str = "") -> Mark:
-    return Mark(what, time.monotonic(), f"{name}.{DOMAIN}", value)
+    return Mark(what, time.monotonic(), _host(name), value)
+
+
+def _host(name: str) -> str:
+    return f"{name}.{DOMAIN}"

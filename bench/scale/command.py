@@ -15,7 +15,7 @@ from bench.run import RESULTS
 from bench.scale import kept
 from bench.scale.conduct import Tell, conduct, steps
 from bench.scale.kept import Scale
-from bench.scale.plan import Plan
+from bench.scale.plan import POSTGRES, SQLITE, Plan
 from bench.scale.report import report
 from bench.showing import counting, pictures, prepare, show
 from podgate.cli.failure import Failure
@@ -39,6 +39,7 @@ def scale(
         str, typer.Option(help="Changes a second with the most pods, until some arrive too late; empty: none.")
     ] = _listed(STANDARD.rates),
     rate_seconds: Annotated[float, typer.Option(min=1, max=LONGEST, help="Of each.")] = STANDARD.rate_seconds,
+    store: Annotated[str, typer.Option(help=f"Where it keeps what it knows: {SQLITE} or {POSTGRES}.")] = SQLITE,
     out: Annotated[Path | None, typer.Option(help=f"For the results. (default: {RESULTS}/DATE-COMMIT{SUFFIX})")] = None,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +51,10 @@ def scale(
     if importlib.util.find_spec("kubernetes") is None:
         raise Failure("Kubernetes' official client is not installed; pip install 'podgate[kubernetes]'")
     sizes = tuple(int(number) for number in _numbers("--pods", pods, MOST_PODS))
-    plan = Plan(sizes, gateways, rate, seconds, _numbers("--rates", rates, MOST_RATE) if rates else (), rate_seconds)
+    if store not in (SQLITE, POSTGRES):
+        raise typer.BadParameter(f"--store {store}: expected {SQLITE} or {POSTGRES}")
+    each = _numbers("--rates", rates, MOST_RATE) if rates else ()
+    plan = Plan(sizes, gateways, rate, seconds, each, rate_seconds, store=store)
     directory = prepare(out, kept.NAME, SUFFIX)
     run = Scale(plan, Record(machine=machine.describe()))
     try:

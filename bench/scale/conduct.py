@@ -9,15 +9,17 @@ from pathlib import Path
 import trio
 
 from bench import cores, machine
+from bench.missing import Missing
 from bench.process import Died
 from bench.scale.changes import Changes, Done
 from bench.scale.kept import Scale
-from bench.scale.marks import Arrival, arrivals, in_time, lost
+from bench.scale.marks import Arrival, Fact, arrivals, in_time, unseen, wrong
 from bench.scale.processes import CHANGES, CONTROLLER, OTHERS, Running, check, started
 from bench.scale.questions import (
     ACHIEVED,
     ALL,
     ANSWER,
+    AXES,
     CPU,
     CPU_AT_REST,
     CPU_PER_1000,
@@ -32,16 +34,21 @@ from bench.scale.questions import (
     RATE,
     SIZE,
     STARTUP,
+    UNSEEN,
     question,
 )
 from bench.scale.report import broken
+from controller.store.database import StoreFailure
 
 Tell = Callable[[str, bool], None]  # what is done now, and whether it is one of the steps that are counted
 
 REST = 2.0  # seconds in which nothing is asked of it, before each size's changes
-LONGEST_SETTLING = 40.0  # seconds that what is left may take to arrive
+QUIET = 20.0  # seconds without any news after which what is not there does not come
+LONGEST_SETTLING = 180.0  # seconds that what is left may take to arrive
+LOOK_EVERY = 0.5  # seconds
 WHAT_FAILED = 3  # failures that are told in words
-Failures = (Died, TimeoutError)
+NOTHING = Fact(0, 0.0, "", "never heard of", "", "")
+Failures = (Died, TimeoutError, Missing, StoreFailure)
 
 
 def steps(scale: Scale) -> int:
@@ -95,7 +102,7 @@ async def _window(
     scale: Scale, running: Running, changes: Changes, experiment: str, at: float, rate: float, seconds: float
 ) -> None:
     """Make changes at a rate, wait until they have arrived, and keep what that took."""
-    record, programs, told = scale.record, running.programs, running.told
+    record, programs, told, axis = scale.record, running.programs, running.told, AXES[experiment]
     told.forget()
     clocks = {name: program.cpu_seconds for name, program in programs.items()} | {CHANGES: time.process_time}
     clocks[OTHERS] = lambda: machine.busy_seconds() - sum(clocks[name]() for name in (*programs, CHANGES))
@@ -103,7 +110,7 @@ async def _window(
     done = await changes.make(rate, seconds)
     lasted = time.monotonic() - began
     during = {name: clock() - before[name] for name, clock in clocks.items()}
-    found = await _settled(running, done, scale.plan.gateways)
+    found, bad = await _settled(running, changes, done, scale.plan.gateways)
     check(programs)
     made = sum(done.made.values())
     for name, used in during.items():
@@ -115,18 +122,19 @@ async def _window(
         record.add(question(experiment, ALL, MEMORY, at), name, program.resident_kib() / 1024)
     figures = {
         ACHIEVED: made / lasted,
-        LOST: lost(found),
+        LOST: len(bad),
+        UNSEEN: unseen(found),
         FAILED: len(done.failed),
         DROPPED: done.dropped,
         LATE: done.late,
     }
     for metric, value in figures.items():
         record.add(question(experiment, ALL, metric, at), CONTROLLER, float(value))
-    for what in sorted({each.mark.what for each in found if each.every is None}):
-        count = sum(each.every is None and each.mark.what is what for each in found)
-        record.note(f"{at:g} {question(experiment, ALL, LOST, at).axis}: {count} did not arrive: {what}")
+    for host in bad[:WHAT_FAILED]:
+        last = sorted({told.last[gateway].get(host, NOTHING)[2:] for gateway in told.last})
+        record.note(f"{at:g} {axis}: {host} is wrong: expected {changes.wishes[host]}, gateways have {last}")
     for text in sorted(set(done.failed))[:WHAT_FAILED]:
-        record.note(f"{at:g} {question(experiment, ALL, FAILED, at).axis}: {text}")
+        record.note(f"{at:g} {axis}: {text}")
     for value in done.answers:
         record.add(question(experiment, ALL, ANSWER, at), CONTROLLER, round(value, 5))
     for case, kinds in GROUPS.items():
@@ -135,14 +143,18 @@ async def _window(
                 record.add(question(experiment, case, metric, at), CONTROLLER, round(lag, 5))
 
 
-async def _settled(running: Running, done: Done, gateways: int) -> list[Arrival]:
-    """Wait until all has arrived and nothing new is to be seen, but not for ever."""
-    until, told = trio.current_time() + LONGEST_SETTLING, running.told
-    known = -1
+async def _settled(running: Running, changes: Changes, done: Done, gateways: int) -> tuple[list[Arrival], list[str]]:
+    """Wait until all routes are as they are to be, as long as news come; give what arrived, and the hosts of those that
+    are not.
+    """
+    told, known = running.told, (-1, -1)
+    until = quiet_at = trio.current_time() + LONGEST_SETTLING
     while True:
-        await trio.sleep(0.5)
+        await trio.sleep(LOOK_EVERY)
         told.look()
-        found = arrivals([*done.marks, *told.marks], told.facts, gateways)
-        if (not lost(found) and len(told.marks) == known) or trio.current_time() > until:
-            return found
-        known = len(told.marks)
+        news = len(told.marks), len(told.facts)
+        if news != known:
+            known, quiet_at = news, min(trio.current_time() + QUIET, until)
+        bad = wrong(changes.wishes, told.addresses, told.last, gateways)
+        if not bad or trio.current_time() >= quiet_at:
+            return arrivals([*done.marks, *told.marks], told.facts, gateways), bad

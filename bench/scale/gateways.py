@@ -7,7 +7,7 @@ supervisor does, one at a time and always the newest. What they do not: workers,
 and swap a table of their own, and connections.
 
 The file gets a line for each acknowledgement: which gateway, when it was answered, how many routes there are and how
-many of them are available, and how each route is that came or changed since the line before.
+many of them are available, and how each route was each time that it came or changed since the line before.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Replica:
         self._feed = ControllerFeed(controller, Who(f"gw-{number}", 1, number))
         self._facts = facts
         self._routes = Routes()
-        self._news: dict[str, Told] = {}
+        self._news: list[Told] = []
         self._available = 0
         self._later = trio.Event()
 
@@ -81,7 +81,7 @@ class Replica:
 
     def _note(self, before: Routes, hosts: Iterable[str]) -> None:
         for host in hosts:
-            self._news[host] = [host, *_told(self._routes, host)]
+            self._news.append([host, *_told(self._routes, host)])
             self._available += _is_available(self._routes.table.find(host)) - _is_available(before.table.find(host))
 
     async def _acknowledge(self) -> None:
@@ -92,15 +92,15 @@ class Replica:
             if version == done:
                 await later.wait()
                 continue
-            news, self._news = self._news, {}
+            news, self._news = self._news, []
             try:
                 await self._feed.acknowledge(version, ())
             except (OSError, httpx.HTTPError):
-                self._news = news | self._news
+                self._news = news + self._news
                 await trio.sleep(AGAIN)
                 continue
             done = version
-            line = [self._number, time.monotonic(), len(self._routes.table), self._available, list(news.values())]
+            line = [self._number, time.monotonic(), len(self._routes.table), self._available, news]
             self._facts.write(json.dumps(line) + "\n")
 
 

@@ -49,6 +49,13 @@ class Fact(NamedTuple):
     access: str
 
 
+class Wish(NamedTuple):
+    """What a route is to be in the end, whatever it was on the way; of an empty value nothing is known."""
+
+    state: str
+    access: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """When a change had arrived, in seconds since it was visible; None: not while anybody looked."""
@@ -73,9 +80,31 @@ def in_time(found: Sequence[Arrival], what: Iterable[What], *, every: bool) -> l
     return [lag for lag in lags if lag is not None]
 
 
-def lost(found: Iterable[Arrival]) -> int:
-    """Count what did not arrive at every gateway."""
+def unseen(found: Iterable[Arrival]) -> int:
+    """Count what was not to be seen at every gateway: it never came, or something later hid it."""
     return sum(each.every is None for each in found)
+
+
+def wrong(
+    wishes: Mapping[str, Wish], addresses: Mapping[str, str], last: Mapping[int, Mapping[str, Fact]], gateways: int
+) -> list[str]:
+    """Give the hosts whose routes are not at every gateway what they are to be in the end.
+
+    `addresses`: where each Pod is that became ready; `last`: by gateway and host, the last that is known of a route.
+    """
+    return [
+        host
+        for host, wish in wishes.items()
+        if sum(_is(wish, addresses.get(host, ""), facts.get(host)) for facts in last.values()) < gateways
+    ]
+
+
+def _is(wish: Wish, address: str, fact: Fact | None) -> bool:
+    if fact is None or fact.state != wish.state:
+        return False
+    if wish.state == AVAILABLE and address and fact.address != address:
+        return False
+    return wish.state == REMOVED or not wish.access or fact.access == wish.access
 
 
 def _arrival(mark: Mark, facts: Mapping[int, list[Fact]], gateways: int) -> Arrival:

@@ -7,6 +7,7 @@ from typing import Any
 
 DOMAIN = "pods.localhost"
 NAMESPACE = "podgate"
+SQLITE, POSTGRES = "sqlite", "postgres"  # where the controller keeps what it knows
 BROKEN = 1.0  # seconds: a lag whose 99th percentile is above is no service
 
 
@@ -41,21 +42,12 @@ class Plan:
     gateways: int = 10
     rate: float = 100.0  # changes a second, at every size
     seconds: float = 20.0
-    rates: tuple[float, ...] = (
-        10.0,
-        20.0,
-        30.0,
-        40.0,
-        60.0,
-        80.0,
-        100.0,
-        150.0,
-        200.0,
-    )  # at the largest size, until one breaks
-    rate_seconds: float = 8.0  # of each of these
+    rates: tuple[float, ...] = (20.0, 40.0, 60.0, 80.0, 100.0, 150.0)  # at the largest size, until one breaks
+    rate_seconds: float = 20.0  # of each of these
     starting: float = 0.2  # seconds from a Pod's making to its being ready
     stopping: float = 0.1  # seconds from its being told to end to its end
     seed: int = 7
+    store: str = SQLITE
 
     def to_document(self) -> dict[str, Any]:
         """Give it as JSON carries it."""

@@ -4,7 +4,10 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+
+from sqlalchemy import URL
 
 from controller.model import Event as PodEvent
 from controller.model import Phase, Pod, Status, Want
@@ -12,6 +15,7 @@ from controller.store.store import Store
 from router.access import AccessLevel
 
 TEMPLATE = "web"  # one endpoint, one route; nobody logs in to it to keep its passwords
+TOGETHER = 200  # pods in one transaction
 STOPPED_SHARE = 10  # one of so many is stopped
 SINCE = 1_760_000_000.0  # when all of this began: a whole second, as the cluster writes times
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -36,11 +40,14 @@ def populate(count: int, seed: int) -> list[Inhabitant]:
     ]
 
 
-def fill(store: Path, pods: Sequence[Inhabitant]) -> None:
-    """Write them into a controller's store, by its own means. Raises StoreFailure."""
+def fill(store: Path | URL, pods: Sequence[Inhabitant]) -> None:
+    """Write them into a controller's store, by its own means. Raises StoreFailure and whatever else goes wrong."""
     with Store(store) as kept:
-        for each in pods:
-            kept.create(pod_of(each), PodEvent(SINCE, "created", ""))
+        created = [partial(kept.create, pod_of(each), PodEvent(SINCE, "created", "")) for each in pods]
+        for begin in range(0, len(created), TOGETHER):
+            for answer in kept.together(created[begin : begin + TOGETHER]):
+                if isinstance(answer, Exception):
+                    raise answer
 
 
 def pod_of(each: Inhabitant) -> Pod:

@@ -3,24 +3,32 @@
 import json
 import select
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from bench import cores
+from bench.load import postgres_server
+from bench.peers.pgbouncer import PASSWORD, ROLE
 from bench.process import Died, Program, running
 from bench.scale import population
 from bench.scale.marks import Fact, Mark, What
-from bench.scale.plan import DOMAIN, Plan
+from bench.scale.plan import DOMAIN, SQLITE, Plan
 from bench.scale.population import Inhabitant
 from certs.authority import Authority
 from controller.home import prepare_home
+from controller.store.postgres import ADDRESS, DRIVER
 
 CONTROLLER, CLUSTER, GATEWAYS, CHANGES = "controller", "cluster's double", "gateways", "who changes"
+DATABASE = "PostgreSQL"  # where it is the store
 OTHERS = "others on this machine"
 PATIENCE = 120.0  # seconds until something that starts is given up
+OURS = (sys.executable, "-P", "-m")
 LOOK = 0.02  # seconds between two looks at what the gateways wrote
 
 _KUBECONFIG = """
@@ -42,6 +50,8 @@ class Told:
     marks_file: Path
     facts: list[Fact] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    last: dict[int, dict[str, Fact]] = field(default_factory=dict)  # by gateway and host
+    addresses: dict[str, str] = field(default_factory=dict)  # by host: of the Pod that became ready last
     routes: dict[int, tuple[int, int]] = field(default_factory=dict)  # by gateway: how many, how many available
     _read: dict[Path, int] = field(default_factory=dict)
 
@@ -50,10 +60,15 @@ class Told:
         for line in self._lines(self.facts_file):
             gateway, at, routes, available, news = json.loads(line)
             self.routes[gateway] = routes, available
-            self.facts += [Fact(gateway, at, *each) for each in news]
+            facts = [Fact(gateway, at, *each) for each in news]
+            self.facts += facts
+            self.last.setdefault(gateway, {}).update((fact.host, fact) for fact in facts)
         for line in self._lines(self.marks_file):
             word, at, name, address = json.loads(line)
-            self.marks.append(Mark(_WORDS[word], at, f"{name}.{DOMAIN}", address))
+            mark = Mark(_WORDS[word], at, f"{name}.{DOMAIN}", address)
+            self.marks.append(mark)
+            if mark.what is What.READY:
+                self.addresses[mark.host] = address
 
     def forget(self) -> None:
         """Begin anew, as to what changed."""
@@ -84,36 +99,55 @@ class Running:
 
 @contextmanager
 def started(plan: Plan, size: int, place: Path, tell: Callable[[str], None]) -> Iterator[Running]:
-    """Start it all with so many pods while the block runs. Raises Died and TimeoutError."""
-    home = place / "home"
+    """Start it all with so many pods while the block runs. Raises Died, TimeoutError and Missing."""
+    home, pods = place / "home", population.populate(size, plan.seed)
     prepare_home(home)
     Authority.open(home / "authority")
-    tell(f"{size:,} pods: into the store")
-    pods = population.populate(size, plan.seed)
-    population.fill(home / "controller.sqlite", pods)
     population.write(pods, place / "pods.json")
     told = Told(place / "facts", place / "marks")
     for path in (told.facts_file, told.marks_file):
         path.touch()
-    tell(f"{size:,} pods: into the cluster")
-    ours = [sys.executable, "-P", "-m"]
-    double = [*ours, "bench.scale.apiserver", "--pods", "pods.json", "--marks", "marks",
-              "--starting", str(plan.starting), "--stopping", str(plan.stopping)]  # fmt: skip
-    following = [*ours, "bench.scale.gateways", "--home", str(home), "--count", str(plan.gateways), "--facts", "facts"]
-    with running(double, place / "cluster.log") as cluster:
-        url = f"http://127.0.0.1:{_port(cluster)}"
+    with ExitStack() as stack:
+        tell(f"{size:,} pods: into the store")
+        programs, environment = stack.enter_context(_stored(plan, home, pods))
+        tell(f"{size:,} pods: into the cluster")
+        programs[CLUSTER] = stack.enter_context(running(_double(plan), place / "cluster.log"))
+        url = f"http://127.0.0.1:{_port(programs[CLUSTER])}"
         (home / "kubernetes.toml").write_text("policies_enforced = true\n", encoding="utf-8")
         (home / "kubeconfig").write_text(_KUBECONFIG.format(url=url), encoding="utf-8")
-        command = [*ours, "controller", "--home", str(home), "--domain", DOMAIN, "--runtime", "kubernetes",
+        command = [*OURS, "bench.scale.gateways", "--home", str(home), "--count", str(plan.gateways)]
+        programs[GATEWAYS] = stack.enter_context(running([*command, "--facts", "facts"], place / "gateways.log"))
+        tell(f"{size:,} pods: the controller starts")
+        began = time.monotonic()
+        command = [*OURS, "controller", "--home", str(home), "--domain", DOMAIN, "--runtime", "kubernetes",
                    "--kubeconfig", str(home / "kubeconfig")]  # fmt: skip
-        with running(following, place / "gateways.log") as gateways:
-            tell(f"{size:,} pods: the controller starts")
-            began = time.monotonic()
-            with running(cores.on_proxy_core(command), place / "controller.log") as controller:
-                programs = {CONTROLLER: controller, CLUSTER: cluster, GATEWAYS: gateways}
-                on = sum(each.on for each in pods)
-                _wait(lambda: _is_full(told, size, on, plan.gateways), programs)
-                yield Running(home, url, programs, told, pods, time.monotonic() - began)
+        controller = running(cores.on_proxy_core(command), place / "controller.log", environment)
+        programs[CONTROLLER] = stack.enter_context(controller)
+        on = sum(each.on for each in pods)
+        _wait(lambda: _is_full(told, size, on, plan.gateways), programs)
+        yield Running(home, url, programs, told, pods, time.monotonic() - began)
+
+
+@contextmanager
+def _stored(
+    plan: Plan, home: Path, pods: Sequence[Inhabitant]
+) -> Iterator[tuple[dict[str, Program], Mapping[str, str]]]:
+    """Put the pods into the store; give the server's program, if there is one, and what leads the controller to it."""
+    if plan.store == SQLITE:
+        population.fill(home / "controller.sqlite", pods)
+        yield {}, {}
+        return
+    with ExitStack() as stack:
+        own = tempfile.TemporaryDirectory(prefix="pgs-db", ignore_cleanup_errors=True)  # of another owner
+        port, program = stack.enter_context(postgres_server.serving(Path(stack.enter_context(own))))
+        url = URL.create(DRIVER, ROLE, PASSWORD, "127.0.0.1", port, "postgres")
+        population.fill(url, pods)
+        yield {DATABASE: program}, {ADDRESS: url.render_as_string(hide_password=False)}
+
+
+def _double(plan: Plan) -> list[str]:
+    times = ["--starting", str(plan.starting), "--stopping", str(plan.stopping)]
+    return [*OURS, "bench.scale.apiserver", "--pods", "pods.json", "--marks", "marks", *times]
 
 
 def check(programs: dict[str, Program]) -> None:

@@ -6,8 +6,8 @@ from bench.record import Metric
 from bench.samples import median, percentile
 from bench.scale.kept import Scale
 from bench.scale.marks import What
-from bench.scale.plan import BROKEN, MIX
-from bench.scale.processes import CHANGES, CLUSTER, CONTROLLER, GATEWAYS, OTHERS
+from bench.scale.plan import BROKEN, MIX, POSTGRES, SQLITE
+from bench.scale.processes import CHANGES, CLUSTER, CONTROLLER, DATABASE, GATEWAYS, OTHERS
 from bench.scale.questions import (
     ACHIEVED,
     ALL,
@@ -29,12 +29,14 @@ from bench.scale.questions import (
     SIZE,
     START,
     STARTUP,
+    UNSEEN,
     question,
 )  # fmt: skip
 from bench.scale.questions import CLUSTER as IN_CLUSTER
 from bench.tables import number
 
 BUSY = 0.2  # cores that something else took: from which on it is said
+STORES = {SQLITE: "SQLite, every transaction on the disk", POSTGRES: "PostgreSQL on this machine, with fsync"}
 FULL = 0.9  # of a core: from which on a process is taken to be what others wait for
 HONESTY = (
     "**This is a simulation.** The controller is the real one, a process of its own with its own store, and so is what "
@@ -88,7 +90,7 @@ def _head(run: Scale) -> str:
         f"# Scale\n\n{facts}\n\nSettings: {plan.gateways} gateways, {plan.rate:g} changes a second for "
         f"{plan.seconds:g} s at each size, {plan.rate_seconds:g} s at each rate; {mix}. A Pod takes "
         f"{plan.starting:g} s to become ready and {plan.stopping:g} s to end; a tenth of the pods is stopped. "
-        "Store: SQLite."
+        f"Store: {STORES[plan.store]}."
         "\n\nRaw samples: [scale.json](scale.json). Rebuild this page: `podgate bench report DIR`."
     )
 
@@ -112,7 +114,7 @@ def _limit(run: Scale) -> str:
 
 
 def _busy(run: Scale, rate: float) -> str:
-    used = {name: _middle(run, RATE, ALL, CPU, rate, name) or 0.0 for name in (CONTROLLER, CLUSTER, GATEWAYS, CHANGES)}
+    used = {name: _middle(run, RATE, ALL, CPU, rate, name) or 0.0 for name in (CONTROLLER, *_others(run))}
     others = sum(used.values()) - used[CONTROLLER]
     said = f"The controller took {used[CONTROLLER]:.2f} of its core, the others together {others:.2f} of theirs: "
     if used[CONTROLLER] >= FULL and others >= FULL:
@@ -128,6 +130,11 @@ def _busy(run: Scale, rate: float) -> str:
             "itself, and its own limit is higher."
         )
     return said + "neither was full: something was waited for, such as the store's disk."
+
+
+def _others(run: Scale) -> list[str]:
+    """Give the simulation's parts beside the controller."""
+    return [*([DATABASE] if run.plan.store == POSTGRES else []), CLUSTER, GATEWAYS, CHANGES]
 
 
 def _lags(run: Scale, experiment: str, places: Sequence[int]) -> str:
@@ -153,7 +160,7 @@ def _costs(run: Scale, experiment: str, places: Sequence[int]) -> str:
         ("controller, cores", CPU, CONTROLLER),
         ("s per 1,000 changes", CPU_PER_1000, CONTROLLER),
         ("memory, MiB", MEMORY, CONTROLLER),
-        *((f"{name}, cores", CPU, name) for name in (CLUSTER, GATEWAYS, CHANGES, OTHERS)),
+        *((f"{name}, cores", CPU, name) for name in (*_others(run), OTHERS)),
     ]
     head = (
         f"| {AXES[experiment]} | " + " | ".join(title for title, *_ in columns) + f" |\n{'|---' * (len(columns) + 1)}|"
@@ -166,9 +173,9 @@ def _costs(run: Scale, experiment: str, places: Sequence[int]) -> str:
 
 
 def _outcome(run: Scale, experiment: str, places: Sequence[int]) -> str:
-    metrics = (ACHIEVED, LATE, DROPPED, FAILED, LOST)
+    metrics = (ACHIEVED, LATE, DROPPED, FAILED, UNSEEN, LOST)
     titles = (f"{metric.name}, {metric.unit}" for metric in metrics)
-    head = f"| {AXES[experiment]} | {' | '.join(titles)} |\n{'|---' * 6}|"
+    head = f"| {AXES[experiment]} | {' | '.join(titles)} |\n{'|---' * 7}|"
     rows = []
     for place in places:
         found = [_middle(run, experiment, ALL, metric, place) for metric in metrics]
@@ -189,6 +196,9 @@ def _words(run: Scale) -> str:
         "- **start-up**: from the start of the controller's process, with store and cluster full, to the first full "
         "table at every gateway.\n"
         "- **memory** is PSS; **s per 1,000 changes** counts also what was done after the last change.\n"
+        "- **wrong in the end**: routes that some gateway did not have as they were to be, by what was asked for and "
+        "where the cluster's Pods were, when nothing had changed for a while: lost updates. **Not seen on the way** "
+        "are changes that no gateway or not every one showed before a later change of the pod took their place.\n"
         "- **made late** is how far behind its schedule the latest change was begun: the load's own doing."
     )
 

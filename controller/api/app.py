@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from controller.api.acknowledging import Acknowledging
 from controller.api.audit import audit_router
 from controller.api.documents import ProblemDocument
 from controller.api.gate import Gate
@@ -37,8 +38,8 @@ _PROBLEMS = {
 _BEARER = HTTPBearer(auto_error=False, description="an API token, or that of admin.token; gateway.token for /v1/routes")
 
 
-_ROUTERS = (  # in the order they are looked through: most calls are acknowledgements
-    routes_router, status_router, people_router, tokens_router, pods_router, sharing_router, audit_router,
+_ROUTERS = (
+    status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router,
     gateways_router,
 )  # fmt: skip
 
@@ -62,6 +63,7 @@ def create_app(control: Control, *, public: bool = False) -> FastAPI:
     install_refusals(app, control)
     for make_router in _ROUTERS:
         app.include_router(make_router(control))
+    app.add_middleware(Acknowledging, control=control)
     app.add_middleware(Gate, control=control, public=public)
     return app
 

@@ -127,7 +127,7 @@ def _endpoints(router: APIRouter, control: Control) -> None:
             )
             return after, [control.people.audit.entry(caller.by, "change endpoint", pod=pod.key, detail=detail)]
 
-        after = await control.pods.share(pod.key, changed)
+        after = await control.pods.share(pod.key, changed, alone=bool(change.hosts))
         called = "" if endpoint == DEFAULT else endpoint
         known = next(each for each in template.endpoints if each.name == called)
         return endpoint_document(control, after, known)

@@ -5,9 +5,10 @@ Where replicas share it, `begin` starts the transaction of the next change ahead
 changed: what is decided from then on, until that change or `end`, is decided by what is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -51,6 +52,15 @@ class _Turn:
     ended: ExitStack = field(default_factory=ExitStack)
 
 
+@dataclass(slots=True)
+class _Common:
+    """A transaction in which things change, how a shared store was before, and what changes."""
+
+    connection: Connection
+    state: State | None = None
+    subjects: list[str] = field(default_factory=list)
+
+
 class Store:
     """The store's database, opened and migrated: a file, or a server that replicas share."""
 
@@ -58,6 +68,7 @@ class Store:
         self._database = open_file(place) if isinstance(place, Path) else open_server(place)
         self._engine = self._database.engine
         self._turn: _Turn | None = None
+        self._common: _Common | None = None  # while several changes are made in one transaction
         self._term = 0, ""  # and the leader's name; none is so low
         self.last = 0  # the number of the last change made here, where replicas share it
 
@@ -145,21 +156,54 @@ class Store:
             connection = ended.enter_context(self._engine.connect())  # whose end takes back what is not committed
             return _Turn(connection, turns.read_state(connection, lock=True), ended.pop_all())
 
+    def together(self, works: Sequence[Callable[[], object]]) -> list[object]:
+        """Do works that each change something in one transaction; give what each answers, or the exception it raises.
+
+        Of one that raises nothing is done. Raises StoreFailure if none is.
+        """
+        if len(works) == 1:
+            return [_answer(works[0])]
+        with self._transaction() as common:
+            self._common = common
+            try:
+                return [_answer(partial(self._part, common, work)) for work in works]
+            finally:
+                self._common = None
+
+    def _part(self, common: _Common, work: Callable[[], object]) -> object:
+        """Do one of several works, or nothing of it."""
+        before = len(common.subjects)
+        try:
+            with self._database.translated(), common.connection.begin_nested():
+                return work()
+        except BaseException:
+            del common.subjects[before:]
+            raise
+
     @contextmanager
-    def _change(self, subject: str, *, as_leader: bool = False) -> Iterator[Connection]:
-        """Make the transaction of a change, or go on with the one that has begun."""
+    def _transaction(self) -> Iterator[_Common]:
+        """Make a transaction, or go on with the one that has begun, and count what changes in it."""
         if not self.shared:
             with self._database.transaction() as connection:
-                yield connection
+                yield _Common(connection)
             return
         turn, self._turn = self._turn or self._begin(), None
         with self._database.translated(), turn.ended:
-            if as_leader:
-                turns.check_term(turn.state, *self._term)
-            yield turn.connection
-            number = turns.count(turn.connection, turn.state, subject)
+            common = _Common(turn.connection, turn.state)
+            yield common
+            number = turns.count(turn.connection, turn.state, common.subjects)
             turn.connection.commit()
             self.last = number
+
+    @contextmanager
+    def _change(self, subject: str, *, as_leader: bool = False) -> Iterator[Connection]:
+        """Change something in a transaction of its own, or in the one of several changes."""
+        with ExitStack() as own:
+            common = self._common or own.enter_context(self._transaction())
+            if as_leader and common.state is not None:
+                turns.check_term(common.state, *self._term)
+            yield common.connection
+            common.subjects.append(subject)
 
     def _news(self, connection: Connection, now: State, known: int) -> News | None:
         if now.number == known:
@@ -279,6 +323,13 @@ class Store:
         """Give the scope of every token by its hash."""
         with self._database.transaction() as connection:
             return _scopes(connection)
+
+
+def _answer(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  # for who asked for it
+        return error
 
 
 def _scopes(connection: Connection) -> dict[str, str]:

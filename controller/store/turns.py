@@ -10,6 +10,7 @@ the term goes the leader's name: a server that took over from one that was lost 
 count it again.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, text, update
@@ -72,12 +73,15 @@ def check_term(now: State, term: int, leader: str) -> None:
         raise NotLeader
 
 
-def count(connection: Connection, now: State, subject: str) -> int:
-    """Write down that `subject` changes in this transaction, and tell the others when it is committed."""
-    number = now.number + 1
+def count(connection: Connection, now: State, subjects: Sequence[str]) -> int:
+    """Write down what changes in this transaction, and tell the others when it is committed; give the last number."""
+    number = now.number + len(subjects)
+    if not subjects:
+        return number
+    numbered = [{"number": at, "subject": subject} for at, subject in enumerate(subjects, now.number + 1)]
     connection.execute(update(state).values(number=number))
-    connection.execute(insert(changes).values(number=number, subject=subject))
-    if number % 100 == 0:
+    connection.execute(insert(changes), numbered)
+    if number // 100 > now.number // 100:
         connection.execute(delete(changes).where(changes.c.number <= number - MOST_CHANGES))
     connection.execute(text("SELECT pg_notify(:channel, :number)"), {"channel": CHANNEL, "number": str(number)})
     return number

@@ -15,7 +15,7 @@ from bench.record import Record
 from bench.scale import kept
 from bench.scale.cluster import Cluster
 from bench.scale.kept import Scale
-from bench.scale.marks import Arrival, Fact, Mark, What, arrivals, in_time, lost
+from bench.scale.marks import Arrival, Fact, Mark, What, Wish, arrivals, in_time, unseen, wrong
 from bench.scale.objects import CLAIMS, PODS, SETS
 from bench.scale.plan import Plan
 from bench.scale.population import populate
@@ -52,11 +52,32 @@ def test_a_lag_ends_where_the_route_is_as_it_was_to_be(
     assert arrivals([mark], facts, 2) == [Arrival(mark, first=1.0, every=2.0)]
 
 
-def test_what_one_gateway_never_got_is_lost() -> None:
+@pytest.mark.parametrize(
+    ("state", "address", "access", "is_wrong"),
+    [
+        ("available", "10.0.0.2:80", "read", False),
+        ("available", "10.0.0.1:80", "read", True),
+        ("available", "10.0.0.2:80", "write", True),
+        ("stopped", "", "read", True),
+        (None, "", "", True),
+    ],
+)
+def test_a_route_is_wrong_that_is_not_in_the_end_what_it_is_to_be(
+    state: str | None, address: str, access: str, is_wrong: bool
+) -> None:
+    good = Fact(0, 1.0, "a", "available", "10.0.0.2:80", "read")
+    other = {} if state is None else {"a": Fact(1, 1.0, "a", state, address, access)}
+    wishes, addresses = {"a": Wish("available", "read")}, {"a": "10.0.0.2:80"}
+    assert wrong(wishes, addresses, {0: {"a": good}, 1: other}, 2) == (["a"] if is_wrong else [])
+    assert wrong({"a": Wish("available")}, {}, {0: {"a": good}}, 1) == [], "where nothing more is known"
+    assert wrong({"a": Wish("removed", "read")}, addresses, {0: {"a": good._replace(state="removed")}}, 1) == []
+
+
+def test_what_one_gateway_never_showed_is_unseen() -> None:
     mark = Mark(What.STOPPED, 1.0, HOST)
     found = arrivals([mark, Mark(What.STOPPED, 1.0, "other")], [fact(0, 1.5, "stopped")], 2)
     assert [(each.first, each.every) for each in found] == [(0.5, None), (None, None)]
-    assert (lost(found), in_time(found, [What.STOPPED], every=False)) == (2, [0.5])
+    assert (unseen(found), in_time(found, [What.STOPPED], every=False)) == (2, [0.5])
 
 
 async def test_the_double_makes_and_ends_pods_as_a_cluster_does(autojump_clock: MockClock) -> None:

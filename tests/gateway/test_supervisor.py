@@ -30,8 +30,8 @@ BAD = {"host": "bad.pods.test", "protocol": "gopher"}
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that is away is tried again as often, and ten times as soon."""
-    monkeypatch.setattr(supervisor_module, "RETRY_FIRST", supervisor_module.RETRY_FIRST / 10)
-    monkeypatch.setattr(supervisor_module, "RETRY_LAST", supervisor_module.RETRY_LAST / 10)
+    monkeypatch.setattr(routing, "RETRY_FIRST", routing.RETRY_FIRST / 10)
+    monkeypatch.setattr(routing, "RETRY_LAST", routing.RETRY_LAST / 10)
 
 
 async def echoes(supervisor: Supervisor, ca: trustme.CA, host: str = HOST) -> None:
