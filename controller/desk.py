@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from controller.store.database import StoreFailure
 from controller.store.store import Store
 
 MOST_TOGETHER = 64  # changes in one transaction: others wait for it
@@ -34,12 +35,10 @@ class _Change:
     is_over: bool = False
     known: Any = None
     error: Exception | None = None
-    told: trio.Event = field(default_factory=trio.Event)  # set when it is over, or is the next to be made
 
     def end(self, known: object = None, error: Exception | None = None) -> None:
-        """Tell who asked what came of it."""
+        """Say what came of it, to who asked."""
         self.known, self.error, self.is_over = known, error, True
-        self.told.set()
 
 
 class Desk:
@@ -50,7 +49,7 @@ class Desk:
         self.changing: AbstractAsyncContextManager[object] = trio.Lock()
         self._thread = trio.CapacityLimiter(1)
         self._waiting: list[_Change] = []
-        self._is_making = False
+        self._making = trio.Lock()
 
     async def do(self, work: Work[_Answer]) -> _Answer:
         """Do work with the store. Raises StoreFailure and whatever `work` raises."""
@@ -65,29 +64,25 @@ class Desk:
         change = _Change(key, decide, alone)
         self._waiting.append(change)
         try:
-            if self._is_making:
-                await change.told.wait()
-            if not change.is_over:
-                await self._make_with(change)
+            async with self._making:
+                if not change.is_over:
+                    await self._make_with(change)
         finally:
-            if not change.is_over:
-                self._waiting.remove(change)
+            self._waiting.remove(change)
         if change.error is not None:
             raise change.error
         known: _Known = change.known
         return known
 
     async def _make_with(self, change: _Change) -> None:
-        """Make a change and those that wait with it; then the next that waits is to do the same."""
-        self._is_making = True
+        """Make a change and those that wait with it; where the store fails, it does so for all of them."""
         try:
             async with self.changing:
                 await self._make(self._batch(change))
-        finally:
-            following = next((each for each in self._waiting if each is not change), None)
-            self._is_making = following is not None
-            if following is not None:
-                following.told.set()
+        except StoreFailure as failure:
+            for each in self._batch(change):
+                each.end(error=failure)
+            raise
 
     def _batch(self, first: _Change) -> list[_Change]:
         """Give what is made together: `first` and those that wait, of no pod two."""
@@ -95,7 +90,7 @@ class Desk:
         for each in self._waiting:
             if first.alone or len(batch) == MOST_TOGETHER:
                 break
-            if not each.alone:
+            if not each.is_over and not each.alone:
                 batch.setdefault(each.key, each)
         return list(batch.values())
 
@@ -124,5 +119,3 @@ class Desk:
                     each.end(error=answer)
                 else:
                     each.end(know(answer))
-        finally:
-            self._waiting = [each for each in self._waiting if not each.is_over]

@@ -141,6 +141,45 @@ async def test_one_that_was_chosen_to_go_on_and_leaves_lets_the_next_go_on(desk:
     assert counter.known == {"b": 1}
 
 
+async def test_who_leave_at_once_leave_the_way_free(desk: Slow, nursery: trio.Nursery) -> None:
+    counter = Counter(desk)
+    async with desk.changing, trio.open_nursery() as own:
+        for key in "abc":
+            own.start_soon(counter.add, key)
+            await wait_all_tasks_blocked()
+        own.cancel_scope.cancel()
+    desk.answer.set()
+    nursery.start_soon(counter.add, "d")
+    await wait_all_tasks_blocked()
+    assert counter.known == {"d": 1}
+
+
+class NoTurn:
+    """A store at which it is nobody's turn, after a while."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.refused = trio.Event()
+
+    async def __aenter__(self) -> None:
+        self.asked += 1
+        await self.refused.wait()
+        raise StoreFailure("nobody's turn")
+
+    async def __aexit__(self, *_: object) -> None:
+        raise AssertionError("it was nobody's turn")
+
+
+async def test_where_no_turn_comes_who_waits_is_told_with_the_first(desk: Slow, nursery: trio.Nursery) -> None:
+    counter, desk.changing = Counter(desk), (turns := NoTurn())
+    for key in "abc":
+        nursery.start_soon(counter.add, key)
+        await wait_all_tasks_blocked()
+    turns.refused.set()
+    await wait_all_tasks_blocked()
+    assert (counter.answers, turns.asked) == (["not nobody's turn"] * 3, 1)
+
+
 async def test_one_that_looks_at_others_is_made_alone(desk: Slow, nursery: trio.Nursery) -> None:
     counter = Counter(desk)
     for key, alone in (("a", False), ("b", True), ("c", False), ("d", True), ("e", False)):
