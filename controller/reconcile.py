@@ -55,6 +55,7 @@ class Reconciler:
         self._wakes: dict[str, trio.Event] = {}
         self._unsaved: dict[str, list[Event]] = {}
         self._strangers: set[str] = set()
+        runtime.know(self._launch_of)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tend the pods until cancelled; started when the first look is published."""
@@ -208,6 +209,10 @@ class Reconciler:
             if self._feed is not None:
                 self._feed.put(key, ())
             log.info("pod %s: gone", key)
+
+    def _launch_of(self, key: str) -> Launch | None:
+        pod = self._pods.get(key)
+        return None if pod is None else _order(pod)
 
     async def _launch(self, pod: Pod) -> None:
         self._launching[pod.key] = pod.generation, self._seen.get(pod.key)

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +86,9 @@ class ProcessRuntime:
     async def observe(self) -> Mapping[str, Observed]:
         """Tell of every pod that has a directory here."""
         return {key: pod.observed for key, pod in self._pods().items()}
+
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        """Nothing is mended here: what belongs to a process ends with it."""
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running; nothing happens if this generation was started before."""

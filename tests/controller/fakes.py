@@ -57,6 +57,7 @@ class FakeRuntime:
     hanging: set[str] = field(default_factory=set)  # names of pods whose launch never returns
     lines: list[bytes] = field(default_factory=list)
     reader_left: trio.Event = field(default_factory=trio.Event)
+    launch_of: Callable[[str], Launch | None] = lambda _key: None
     _changes: Pulse = field(default_factory=Pulse)
     _pending: bool = False
 
@@ -71,6 +72,9 @@ class FakeRuntime:
     async def observe(self) -> Mapping[str, Observed]:
         await trio.lowlevel.checkpoint()
         return dict(self.pods)
+
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        self.launch_of = launch_of
 
     async def launch(self, pod: Launch) -> None:
         await self._begin("launch", pod.key)

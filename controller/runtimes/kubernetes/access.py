@@ -23,6 +23,7 @@ _FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate"
 
 Stamp = tuple[tuple[int, ...] | None, ...]
 
+
 class CredentialsFailure(Exception):
     """What shows who we are cannot be had; the text is the official client's."""
 

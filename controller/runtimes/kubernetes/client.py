@@ -33,7 +33,7 @@ LONGEST_REASON = 500  # characters of what a server says about a failure
 MANAGER = "podgate"
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _BUSY = {429, 500, 502, 503, 504}
-# What is not asked for does not come here: of an object its metadata alone ("Metadata-only fetches" of the API concepts).
+# Of an object its metadata alone, so that no more of it comes here ("Metadata-only fetches" of the API concepts).
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -186,7 +186,9 @@ class Cluster:
 def _may_help_again(status: int, attempt: int, content: JSON | None) -> bool:
     if status == 401:
         return attempt == 0
-    if status == 409:  # somebody else changed it at the same moment; what is meant for one version is meant for no other
+    if (
+        status == 409
+    ):  # somebody else changed it at the same moment; what is meant for one version is meant for no other
         return "resourceVersion" not in (content or {}).get("metadata", {})
     return status in _BUSY
 
@@ -201,9 +203,7 @@ def _extensions(line: Line) -> dict[str, Any]:
 
 
 def _connected(access: Access) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False
-    )
+    return httpx.AsyncClient(transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False)
 
 
 def transport_to(access: Access) -> httpx.AsyncHTTPTransport:

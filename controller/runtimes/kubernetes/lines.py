@@ -1,9 +1,9 @@
 """Lines to the API: connections, and what shows who we are, made anew when what they were made of is not what it was.
 
-A kubeconfig is written again by who renews a certificate, a service account's token is another every hour, and a program
-of the kubeconfig has new ones whenever it is asked. So now and then we look whether a file of it changed, and when the
-API does not know us (401) all is read again whether or not one did, but not at every 401. Connections that were made
-with what holds no longer serve who began on them, and nobody else.
+A kubeconfig is written again by who renews a certificate, a service account's token is another one every hour, and a
+program of the kubeconfig has new ones whenever it is asked. So now and then we look whether a file of it changed, and
+when the API does not know us (401) all is read again whether or not one did, though not at every 401. Connections that
+were made with what holds no longer serve who began on them, and nobody else.
 """
 
 import logging
