@@ -37,11 +37,11 @@ class Thing:
 
 @dataclass(slots=True)
 class _Applied:
-    """What our last apply of an object was answered, and what had been seen of it until then, if nothing since."""
+    """What our last apply of an object was answered."""
 
     version: str
-    stale: Thing | None
-    told: bool = False  # something was seen of it since
+    stale: Thing | None  # what had been seen of it when it was answered
+    told: bool  # something was seen of it since it was asked for
 
 
 class Drift:
@@ -54,6 +54,7 @@ class Drift:
         self._things: dict[str, dict[str, Thing]] = {kind: {} for kind in (*WATCHED, STATEFUL_SET)}
         self._listed: set[str] = set()
         self._applied: dict[tuple[str, str], _Applied] = {}
+        self._applying: dict[tuple[str, str], bool] = {}  # and whether something was told of it since
         self._pods: dict[str, tuple[int, str]] = {}  # generation and uid of a Kubernetes pod
         self._replaced: set[str] = set()
 
@@ -93,12 +94,19 @@ class Drift:
             self._replaced.add(name)
             self._doubted(name)
 
+    def apply(self, kind: str, name: str) -> None:
+        """Take it that an object is about to be applied: what is told of it from now on may be older or newer."""
+        self._applying[kind, name] = False
+
     def applied(self, kind: str, name: str, answer: JSON) -> None:
-        """Take it that an object is as it is to be."""
+        """Take it that an object was as it is to be when this was answered."""
         if kind == "Secret":
             self._replaced.discard(name)
-        before = self._things[kind].get(name) if kind in self._things else None
-        self._applied[kind, name] = _Applied(_version(kind, answer["metadata"]), before)
+        told = self._applying.pop((kind, name), False)
+        stale = self._things[kind].get(name) if kind in self._things else None
+        self._applied[kind, name] = _Applied(_version(kind, answer["metadata"]), stale, told)
+        if kind in self._things and self._is_doubtful(kind, name):
+            self._doubted(name)
 
     def doubtful(self, name: str, expected: Collection[str]) -> set[str]:
         """Tell which of the expected kinds of a pod's objects are not there, or not as they were applied."""
@@ -126,6 +134,7 @@ class Drift:
         """Let go of what was applied for a pod that is no more."""
         for kind in (*PARTS, STATEFUL_SET):
             self._applied.pop((kind, name), None)
+            self._applying.pop((kind, name), None)
         self._pods.pop(name, None)
         self._replaced.discard(name)
 
@@ -136,6 +145,8 @@ class Drift:
         return (found is None or found.version != applied.version) and (applied.told or found != applied.stale)
 
     def _tell(self, kind: str, name: str) -> None:
+        if (kind, name) in self._applying:
+            self._applying[kind, name] = True
         applied = self._applied.get((kind, name))
         if applied is not None:
             applied.told = True

@@ -170,6 +170,7 @@ class Mending:
         if allowed:
             document = stateful_set(order, volume_of(order, found), generation=generation)
             document["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            self.drift.apply(STATEFUL_SET, order.name)
             try:
                 found = await cluster.apply(path, document)
             except ClusterFailure as failure:

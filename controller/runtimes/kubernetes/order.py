@@ -92,9 +92,7 @@ def offered(templates: Mapping[str, Template]) -> dict[str, Template]:
     }
 
 
-def judge(
-    pod: Launch, templates: Mapping[str, Template], settings: ClusterSettings, *, running: bool = False
-) -> Order:
+def judge(pod: Launch, templates: Mapping[str, Template], settings: ClusterSettings, *, running: bool = False) -> Order:
     """Make an order of a launch, by templates as `offered` gives them. Raises RuntimeFailure.
 
     Of what is `running` already it is not asked whether the operator allows it, and where it is to be is left open.

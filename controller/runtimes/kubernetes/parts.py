@@ -1,7 +1,7 @@
 """A pod's parts: what it needs beside its StatefulSet, applied, or let go of when nobody owns it any more.
 
-What has a part's name and is another's is not touched. Of Services, ConfigMaps and NetworkPolicies that is seen by their
-labels; a Secret is not read, but ours are of a type of their own, which the API never lets change (422).
+What has a part's name and is another's is not touched. Of Services, ConfigMaps and NetworkPolicies that is seen by
+their labels; a Secret is not read, but ours are of a type of their own, which the API never lets change (422).
 """
 
 import uuid
@@ -42,6 +42,7 @@ class Parts:
             kind = document["kind"]
             if kind not in kinds:
                 continue
+            self._drift.apply(kind, order.name)
             try:
                 answer = await cluster.apply(self._path(kind, order.name), document, METADATA)
             except ClusterFailure as failure:

@@ -131,6 +131,7 @@ class KubernetesRuntime:
                 await self._end(cluster, pod, grace)
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}
+                self._drift.apply(STATEFUL_SET, name)
                 answer = await cluster.merge(self._path("StatefulSet", name), stopped)
                 if answer is not None:
                     self._drift.applied(STATEFUL_SET, name, answer)
@@ -218,6 +219,7 @@ class KubernetesRuntime:
         if found is None:
             found = await cluster.apply(path, stateful_set(order, volume, generation=0))
         await self._parts.apply(cluster, order, found, PARTS)
+        self._drift.apply(STATEFUL_SET, order.name)
         answer = await cluster.apply(path, stateful_set(order, volume, generation=generation))
         self._drift.applied(STATEFUL_SET, order.name, answer)
         if pod is not None:  # in back-off: the next one is made in its place

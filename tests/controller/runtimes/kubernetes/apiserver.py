@@ -198,6 +198,8 @@ class ApiServer:
             if ("persistentvolumeclaims", claim) not in self.objects:
                 labels = deepcopy(template["metadata"].get("labels", {}))
                 self.put("persistentvolumeclaims", {"metadata": {"name": claim, "labels": labels}, "spec": {}})
+        if ("pods", f"{name}-0") in self.objects:
+            return  # made while its claim was: that settled, too
         template = deepcopy(stateful_set["spec"]["template"])
         owner = {"kind": "StatefulSet", "name": name, "uid": stateful_set["metadata"]["uid"]}
         metadata = {**template["metadata"], "name": f"{name}-0", "ownerReferences": [owner]}
