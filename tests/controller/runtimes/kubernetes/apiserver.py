@@ -249,7 +249,8 @@ class ApiServer:
         if fault is not None:
             await _answer_fault(wire, stream, fault)
             return
-        if self.token and dict(head.headers).get(b"authorization") != f"Bearer {self.token}".encode():
+        scheme, _space, shown = dict(head.headers).get(b"authorization", b"").decode().partition(" ")
+        if self.token and (scheme.lower(), shown) != ("bearer", self.token):
             await _send(wire, stream, 401, json.dumps(Problem(401, "Unauthorized").document()).encode())
             return
         url = urlsplit(target)
