@@ -1,10 +1,10 @@
 """Mending: what somebody deleted or changed by hand is applied again, while its pod runs.
 
 Two ways lead here. A watch tells of an object that is not as it was applied (`drift`): that one is seen to at once, but
-whoever undoes it over and over is not followed faster than once a second. And each pod has its turn in a round that is
-spread over half an hour: for its Secret, which is not watched, and, in the first round of a controller's life, for all
-that somebody may have changed while there was none. A pod's StatefulSet is applied only at the version that was read,
-so that nothing that was stopped in between is started by it.
+whoever undoes it over and over is not followed faster than once a second. And each pod has its turn, over and over: in
+the first round of a controller's life for its NetworkPolicy and in the second for all else, since somebody may have
+changed them while there was none; from then on, spread over half an hour, for its Secret, which is not watched. A pod's
+StatefulSet is applied only at the version that was read, so that nothing that was stopped in between is started by it.
 
 What is applied is what the controller knows of the pod now, and only where that is the generation that is there: else a
 launch or a stop is on its way, and it alone says what is to be. A NetworkPolicy is put back in any case: without it
@@ -12,7 +12,7 @@ anybody in the cluster could reach the pod.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,11 +33,12 @@ from controller.templates import Template
 JSON = Mapping[str, Any]
 
 ROUND = 1800.0  # seconds in which each pod has its turn once
-MOST_TURNS = 10.0  # a second: so the first round, and every one of more than 18,000 pods, which then takes longer
+MOST_CALLS = 10.0  # a second in a round: so the first two, and that of more than 18,000 pods takes longer
 MOST_AT_ONCE = 4  # pods that are mended
 FIRST_PAUSE = 1.0  # seconds after mending a pod before it is mended again, doubled each time
 LONGEST_PAUSE = 60.0
 _CONFLICT = 409
+_ALL = (*PARTS, STATEFUL_SET)
 
 log = logging.getLogger(__name__)
 
@@ -106,18 +107,22 @@ class Mending:
 
     async def _go_round(self) -> None:
         """Give each running pod its turn, over and over."""
-        pause = 1 / MOST_TURNS
+        await self._turn({"NetworkPolicy"}, 0.0)
+        await self._turn(_ALL, 0.0)
         while True:
-            keys = [key for key in self.mirror.seen if _runs(self.mirror.stateful_set(key))]
-            for key in keys:
-                await trio.sleep(pause)
-                await self._mend(key, turn=True)
-            if not keys:
-                await trio.sleep(ROUND)
-            pause = max(1 / MOST_TURNS, ROUND / max(len(keys), 1))
+            await self._turn(_ALL, ROUND)
 
-    def _due(self, key: str, *, turn: bool = False) -> _Due | None:
-        """Tell what of a pod is to be applied, if anything."""
+    async def _turn(self, kinds: Collection[str], seconds: float) -> None:
+        """Have each running pod's objects of these kinds as they are to be, in so many seconds or more."""
+        keys = [key for key in self.mirror.seen if _runs(self.mirror.stateful_set(key))]
+        if not keys:
+            await trio.sleep(seconds)
+        for key in keys:
+            calls = await self._mend(key, kinds)
+            await trio.sleep(max(calls / MOST_CALLS, seconds / len(keys)))
+
+    def _due(self, key: str, turn: Collection[str] = ()) -> _Due | None:
+        """Tell what of a pod is to be applied, if anything; `turn` are the kinds whose turn it is."""
         launch, found = self.launch_of(key), self.mirror.stateful_set(key)
         if launch is None or found is None or is_going(found):
             return None
@@ -126,8 +131,7 @@ class Mending:
         if is_wanted(found):
             expected.add(STATEFUL_SET)
         kinds = self.drift.doubtful(name, expected)
-        if turn:
-            kinds |= self.drift.unknown(name, expected) | {"Secret"}
+        kinds |= (self.drift.unknown(name, expected) | {"Secret"}) & set(turn)
         if generation_of(found) != launch.generation:
             kinds &= {"NetworkPolicy"}
         foreign = {kind for kind in kinds if self.drift.is_foreign(kind, name, found["metadata"]["uid"])}
@@ -135,22 +139,26 @@ class Mending:
             self._note(key, self.parts.told(kind, name))
         return _Due(launch, dict(found), kinds - foreign) if kinds - foreign else None
 
-    async def _mend(self, key: str, *, turn: bool = False) -> None:
-        """Apply what is to be; what goes wrong is logged, and done again later."""
+    async def _mend(self, key: str, turn: Collection[str] = ()) -> int:
+        """Apply what is to be, and tell how much that was; what goes wrong is logged, and done again later."""
         try:
             async with self.alone(key, "what was changed by hand could not be put right") as cluster:
-                due = self._due(key, turn=turn)  # whoever had it alone before may have seen to it
+                due = self._due(key, turn)  # whoever had it alone before may have seen to it
                 if due is None:
-                    return
-                drifted = sorted(due.kinds & self.drift.doubtful(object_name(key), due.kinds))
+                    return 0
+                drifted = sorted(self.drift.doubtful(object_name(key), due.kinds))
                 await due.launch.confirm()
                 await self._apply(cluster, due)
         except RuntimeFailure as failure:
             self._note(key, str(failure))
-            return
+            return 1
+        except Exception:  # somebody's object that makes no sense is one pod's trouble
+            log.exception("kubernetes: pod %s: what was changed by hand could not be put right", key)
+            return 1
         self._told.pop(key, None)
         if drifted:
             log.warning("kubernetes: pod %s: put right what somebody had changed: %s", key, ", ".join(drifted))
+        return len(due.kinds)
 
     async def _apply(self, cluster: Cluster, due: _Due) -> None:
         """Raises RuntimeFailure, ClusterFailure."""

@@ -100,7 +100,7 @@ async def test_a_service_account_s_token_is_read_again_at_once(
     host, port = api.url.removeprefix("http://").split(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    read = incluster_config.InClusterConfigLoader._set_config
+    read: Any = incluster_config.InClusterConfigLoader._set_config
 
     def by_http(self: Any, found: Any) -> None:
         read(self, found)
@@ -211,9 +211,9 @@ async def over_tls(api: ApiServer, ca: trustme.CA) -> AsyncIterator[tuple[str, l
         await api.converse(stream)
 
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, converse, listeners)
-        port = listeners[0].transport_listener.socket.getsockname()[1]
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, converse, [trio.SSLListener(each, context) for each in listeners])
+        port = listeners[0].socket.getsockname()[1]
         yield f"https://127.0.0.1:{port}", shown
         nursery.cancel_scope.cancel()
 

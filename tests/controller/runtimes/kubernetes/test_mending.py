@@ -38,7 +38,7 @@ async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def living(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Living]:
     """A running pod, which the controller knows, and whose turn does not come."""
-    monkeypatch.setattr(mending, "MOST_TURNS", 0.001)
+    monkeypatch.setattr(mending, "ROUND", 3600.0)
     async with cluster_life(api) as living:
         living.runtime.know(lambda key: a_launch() if key == "p1" else None)
         await living.runtime.launch(a_launch())
@@ -152,7 +152,7 @@ async def test_a_secret_that_is_gone_is_there_again_when_a_new_kubernetes_pod_wa
 
 async def test_each_pod_s_secret_has_its_turn(api: ApiServer, living: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mending, "ROUND", 0.01)
-    monkeypatch.setattr(mending, "MOST_TURNS", 100.0)
+    monkeypatch.setattr(mending, "MOST_CALLS", 100.0)
     before = parts(api)
     async with cluster_life(api) as other:  # whose rounds are so short
         other.runtime.know(lambda _key: a_launch())
@@ -185,7 +185,7 @@ async def test_what_was_done_while_the_controller_was_away_is_put_right(api: Api
         living.runtime.know(lambda _key: a_launch())
         await until(lambda: parts(api) == before)
         await quiet()
-        assert changes(api, since)[0] == "networkpolicies"  # what is missing first
+        assert changes(api, since)[0] == "networkpolicies"  # what is missing, and what closes a pod, first
         assert sorted(changes(api, since)) == ["configmaps", "networkpolicies", "secrets", "services", "statefulsets"]
 
 
@@ -425,3 +425,14 @@ async def test_a_list_that_is_begun_anew_shows_what_went_meanwhile(api: ApiServe
     api.drop("networkpolicies", NAME)
     api.forget()
     await until(lambda: parts(api) == before)
+
+
+async def test_an_object_that_makes_no_sense_is_one_pod_s_trouble(
+    api: ApiServer, living: Living, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = deepcopy(api.get("statefulsets", NAME))
+    found["spec"] |= {"volumeClaimTemplates": [], "replicas": 2}  # deleted, and made anew by hand
+    api.put("statefulsets", found)
+    await until(lambda: "IndexError" in caplog.text)
+    api.drop("networkpolicies", NAME)
+    await until(lambda: ("networkpolicies", NAME) in api.objects)
