@@ -135,7 +135,7 @@ class Reconciler:
             self._touch(key)
         elif self._pods.get(key) is None and key in self._seen and key not in self._strangers:
             self._strangers.add(key)
-            log.warning("runtime: %s belongs to no pod in the store; it is left alone", key)
+            log.warning("runtime: %s belongs to no pod in the store; it is left alone (podgate orphans)", key)
 
     async def _tend(self, key: str) -> None:
         done: tuple[Action, Observed | None] | None = None

@@ -315,6 +315,21 @@ class GatewayTokenList(BaseModel):
     names: list[str]
 
 
+class OrphanDocument(BaseModel):
+    """What is left of a pod that nobody knows."""
+
+    key: str
+    stage: str
+    since: str
+    message: str
+
+
+class OrphanList(BaseModel):
+    """What belongs to no pod."""
+
+    orphans: list[OrphanDocument]
+
+
 class PublishedRoutes(BaseModel):
     """The version published last, and how many routes it has."""
 
