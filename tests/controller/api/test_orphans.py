@@ -37,6 +37,7 @@ async def test_one_is_stopped_and_taken_away(api: Api, stage: Stage, done: list[
 
 async def test_a_pod_is_no_orphan(api: Api) -> None:
     await api.create()
+    await api.admin.get("/v1/pods/mydb/wait?until=available&timeout=10")
     (key,) = api.runtime.pods
     refused = await api.admin.delete(f"/v1/orphans/{key}")
     assert (refused.status_code, refused.json()["detail"]) == (404, f"there is no orphan {key!r}; see podgate orphans")

@@ -1,6 +1,6 @@
 """`podgate orphans`: what is left of pods that nobody knows."""
 
-from controller.runtimes import Stage
+from controller.runtimes import Observed, Stage
 from tests.podgate.cli.conftest import Run
 from tests.podgate.cli.controller import SINCE, Controller
 from tests.podgate.cli.real import Real
@@ -23,7 +23,7 @@ def test_one_is_deleted_by_its_key(run: Run, real: Real) -> None:
     outcome = run("orphans")
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err == "There are none: all that runs or is kept belongs to a pod\n"
-    real.runtime.show("old-1", Stage.EXITED, 1)
+    real.runtime.pods["old-1"] = Observed(Stage.EXITED, 1, 0.0)
     assert run("orphans", "delete", "old-1").err == "old-1 is gone\n"
     assert real.runtime.pods == {}
     assert run("orphans", "delete", "old-1").failed_with("there is no orphan 'old-1'; see podgate orphans")
