@@ -30,7 +30,8 @@ async def find_orphans(control: Control) -> Mapping[str, Observed]:
     """Give what belongs to no pod, by key. Raises Conflict where it cannot be seen."""
     leader, replica = control.leader(), control.settings.replica
     if replica and leader != replica:
-        raise Conflict(f"this controller does not lead, so it sees no pods; ask the one that does: {leader or 'none'}")
+        known = f": {leader}" if leader else ""
+        raise Conflict(f"this controller does not lead, so it sees no pods; ask the one that does{known}")
     with trio.move_on_after(ANSWER_LIMIT):
         seen = await control.runtime.observe()
         return {key: each for key, each in seen.items() if control.pods.get(key) is None}
