@@ -55,6 +55,7 @@ class Reconciler:
         self._wakes: dict[str, trio.Event] = {}
         self._unsaved: dict[str, list[Event]] = {}
         self._strangers: set[str] = set()
+        runtime.know(self._launch_of)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tend the pods until cancelled; started when the first look is published."""
@@ -144,7 +145,7 @@ class Reconciler:
             self._touch(key)
         elif self._pods.get(key) is None and key in self._seen and key not in self._strangers:
             self._strangers.add(key)
-            log.warning("runtime: %s belongs to no pod in the store; it is left alone", key)
+            log.warning("runtime: %s belongs to no pod in the store; it is left alone (podgate orphans)", key)
 
     async def _tend(self, key: str) -> None:
         done: tuple[Action, Observed | None] | None = None
@@ -218,6 +219,10 @@ class Reconciler:
             if self._feed is not None:
                 self._feed.put(key, ())
             log.info("pod %s: gone", key)
+
+    def _launch_of(self, key: str) -> Launch | None:
+        pod = self._pods.get(key)
+        return None if pod is None else _order(pod)
 
     async def _launch(self, pod: Pod) -> None:
         self._launching[pod.key] = pod.generation, self._seen.get(pod.key)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api.access import CALLER
-from controller.api.documents import Acknowledgement
+from controller.api.gatewaydocuments import Acknowledgement
 from controller.control import Control
 from controller.gateways import NotLive, NotPublished, may_speak_for
 from router.snapshot import Rejected, Version

@@ -10,6 +10,7 @@ from controller.api.audit import audit_router
 from controller.api.documents import ProblemDocument
 from controller.api.gate import Gate
 from controller.api.gateways import gateways_router
+from controller.api.orphans import orphans_router
 from controller.api.people import people_router
 from controller.api.pods import pods_router
 from controller.api.problems import MEDIA_TYPE, install_problems
@@ -40,7 +41,7 @@ _BEARER = HTTPBearer(auto_error=False, description="an API token, or that of adm
 
 _ROUTERS = (
     status_router, people_router, tokens_router, pods_router, sharing_router, audit_router, routes_router,
-    gateways_router,
+    gateways_router, orphans_router,
 )  # fmt: skip
 
 

@@ -204,3 +204,18 @@ class TemplateList(BaseModel):
     """All templates, by name."""
 
     templates: list[TemplateDocument]
+
+
+class OrphanDocument(BaseModel):
+    """What is left of a pod that nobody knows."""
+
+    key: str
+    stage: str
+    since: str
+    message: str
+
+
+class OrphanList(BaseModel):
+    """What belongs to no pod."""
+
+    orphans: list[OrphanDocument]

@@ -185,6 +185,15 @@ class LedRuntime:
         """Tell of every pod that has anything here, or of those of `keys`."""
         return await self._runtime.observe(keys)
 
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        """Learn how to ask what a pod is to be like; who puts that right asks first whether it leads."""
+
+        def confirmed(key: str) -> Launch | None:
+            launch = launch_of(key)
+            return None if launch is None else replace(launch, confirm=self._confirm)
+
+        self._runtime.know(confirmed)
+
     async def launch(self, pod: Launch) -> None:
         """Start a pod. Raises RuntimeFailure."""
         await self._confirm()

@@ -78,6 +78,11 @@ class Runtime(Protocol):
     async def observe(self, keys: Collection[str] | None = None) -> Mapping[str, Observed]:
         """Tell of every pod that has anything here (processes or data), by key; of those of `keys` alone, if given."""
 
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        """Learn how to ask what a pod is to be like, by its key; None: it is not known. Some runtimes put right by it
+        what somebody else changed.
+        """
+
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running. Raises RuntimeFailure."""
 

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +87,9 @@ class ProcessRuntime:
         """Tell of every pod that has a directory here."""
         pods = self._pods()
         return {key: pods[key].observed for key in (pods if keys is None else keys) if key in pods}
+
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        """Nothing is mended here: what belongs to a process ends with it."""
 
     async def launch(self, pod: Launch) -> None:
         """Start a pod that is not running; nothing happens if this generation was started before."""

@@ -158,8 +158,8 @@ class PodDirectory:
             message = "stopped"
         elif self.started(generation):
             message = "its shim was killed, or the machine was restarted"
-        else:
-            message = "its shim could not be started"
+        else:  # its controller died before there was one, or told why not: this generation is still to be started
+            generation, message = 0, "its shim was not started"
         return Observed(Stage.EXITED, generation, at, launched.upstreams, message)
 
     def _reason(self, record: dict[str, Any]) -> str:

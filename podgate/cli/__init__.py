@@ -15,6 +15,7 @@
     cypher   a prompt for graph pods; bolt: the database it talks to
     ca       the certificate authority that clients are to trust
     gateways `podgate gateways`: how the replicas stand, and tokens for those elsewhere
+    orphans  `podgate orphans`: what is left of pods that nobody knows
     bench    `podgate bench …`: measure it beside its peers, or an own pod
     client   how all of them reach the controller; suggestions: what a misspelt name may have meant
     measures durations, sizes, times and networks as people write them
@@ -41,6 +42,7 @@ from podgate.cli import (
     doctor,
     gateways,
     login,
+    orphans,
     people,
     pods,
     serving,
@@ -74,6 +76,7 @@ app.command("connect", epilog=EXIT_CODES)(connect.connect)
 app.command("cypher", epilog=EXIT_CODES)(cypher.cypher)
 app.add_typer(ca.app, name="ca")
 app.add_typer(gateways.app, name="gateways")
+app.add_typer(orphans.app, name="orphans")
 app.command("doctor", epilog=EXIT_CODES)(doctor.doctor)
 app.command("demo", epilog=EXIT_CODES)(demo.demo)
 app.command("bench", context_settings=bench.PASSED_ON)(bench.bench)

@@ -97,7 +97,15 @@ def test_the_chart_s_role_lets_the_controller_do_what_it_needs_and_no_more(clust
         time.sleep(0.5)
     assert found["rights"].found.startswith(f"all {len(NEEDED)}")
     account = f"system:serviceaccount:{cluster.namespace}:podgate-controller"
-    for forbidden in ("list secrets", "get secrets", "create pods", "create pods/exec", "list nodes", "list pods -A"):
+    for forbidden in (
+        "list secrets",
+        "watch secrets",
+        "get secrets",
+        "create pods",
+        "create pods/exec",
+        "list nodes",
+        "list pods -A",
+    ):
         assert cluster.run("auth", "can-i", *forbidden.split(), "--as", account, ok=False).startswith("no"), forbidden
 
 

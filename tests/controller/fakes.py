@@ -58,6 +58,7 @@ class FakeRuntime:
     looks: list[int | None] = field(default_factory=list)  # how many pods were asked for each time, None: all
     lines: list[bytes] = field(default_factory=list)
     reader_left: trio.Event = field(default_factory=trio.Event)
+    launch_of: Callable[[str], Launch | None] = lambda _key: None
     _changes: Pulse = field(default_factory=Pulse)
     _moved: set[str] = field(default_factory=set)
 
@@ -74,6 +75,9 @@ class FakeRuntime:
         await trio.lowlevel.checkpoint()
         self.looks.append(None if keys is None else len(keys))
         return {key: seen for key, seen in self.pods.items() if keys is None or key in keys}
+
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        self.launch_of = launch_of
 
     async def launch(self, pod: Launch) -> None:
         await self._begin("launch", pod.key)

@@ -5,9 +5,12 @@ to log in, and the service account of the Kubernetes pod we run in. It is slow t
 that fetch tokens), so it is imported when needed, and called in a thread.
 """
 
+import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -16,6 +19,9 @@ from controller.runtimes.kubernetes.settings import ClusterSettings
 from controller.settings import SettingsProblem
 
 LONGEST_REASON = 500  # characters of what the official client says
+_FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
+
+Stamp = tuple[tuple[int, ...] | None, ...]
 
 
 class CredentialsFailure(Exception):
@@ -36,6 +42,22 @@ class Access:
     server_name: str = ""  # if it is not the URL's host
     proxy: str = ""
     headers: Callable[[], Awaitable[dict[str, str]]] = nobody  # what shows who we are; asked anew now and then
+    sources: tuple[Path, ...] = ()  # the files it was read from
+    stamp: Stamp = ()  # theirs before they were read
+    again: Callable[[], "Access"] | None = None  # reads it all anew; blocks, and fails in any way
+
+
+def stamp_of(sources: Iterable[Path]) -> Stamp:
+    """Give what tells whether files were replaced or changed. Blocks."""
+    return tuple(map(_stamp, sources))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def load_access(settings: ClusterSettings) -> Access:
@@ -49,6 +71,8 @@ def load_access(settings: ClusterSettings) -> Access:
         ) from error
     found: Any = Configuration()
     try:
+        sources = tuple(_sources(settings))
+        stamp = stamp_of(sources)
         if settings.kubeconfig:
             context = settings.context or None
             config.load_kube_config(settings.kubeconfig, context, found, persist_config=False)
@@ -58,7 +82,37 @@ def load_access(settings: ClusterSettings) -> Access:
         raise SettingsProblem(_told(settings, str(error))) from error
     except OSError as error:
         raise SettingsProblem(_told(settings, error.strerror or "it cannot be read")) from error
-    return _access(found)
+    return _access(found, sources, stamp, partial(load_access, settings))
+
+
+def _sources(settings: ClusterSettings) -> Iterator[Path]:
+    """Give the files that an access is read from. Raises OSError; what else is wrong with them is told by who reads."""
+    if not settings.kubeconfig:
+        from kubernetes.config.incluster_config import SERVICE_CERT_FILENAME, SERVICE_TOKEN_FILENAME
+
+        yield from map(Path, (SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME))
+        return
+    import yaml
+
+    for name in filter(None, settings.kubeconfig.split(os.pathsep)):
+        path = Path(name).expanduser()
+        yield path
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        for kind, fields in _FILES.items():
+            for each in _named(content, kind):
+                yield from (path.parent / str(each[field]) for field in fields if each.get(field))
+
+
+def _named(content: object, kind: str) -> Iterator[dict[str, Any]]:
+    """Give the clusters or users of a kubeconfig."""
+    entries = content.get(kind) if isinstance(content, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        found = entry.get(kind[:-1]) if isinstance(entry, dict) else None
+        if isinstance(found, dict):
+            yield found
 
 
 def _told(settings: ClusterSettings, reason: str) -> str:
@@ -67,7 +121,12 @@ def _told(settings: ClusterSettings, reason: str) -> str:
     return f"kubernetes: there is no service account here: {reason}; give --kubeconfig, or run in the cluster"
 
 
-def _access(found: Any) -> Access:  # noqa: ANN401  # the official Configuration, of which we know four fields
+def _access(
+    found: Any,  # noqa: ANN401  # the official Configuration, of which we know four fields
+    sources: tuple[Path, ...],
+    stamp: Stamp,
+    again: Callable[[], Access],
+) -> Access:
     alone = trio.CapacityLimiter(1)
 
     async def headers() -> dict[str, str]:
@@ -83,6 +142,9 @@ def _access(found: Any) -> Access:  # noqa: ANN401  # the official Configuration
         server_name=found.tls_server_name or "",
         proxy=found.proxy or "",
         headers=headers,
+        sources=sources,
+        stamp=stamp,
+        again=again,
     )
 
 

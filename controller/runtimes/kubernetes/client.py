@@ -6,11 +6,10 @@ fixed value, or deleted by name. So whoever did not answer, or was too busy, is 
 """
 
 import json
-import math
 import random
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ import httpx
 import trio
 
 from controller.runtimes.kubernetes.access import Access, CredentialsFailure
+from controller.runtimes.kubernetes.lines import Line, Lines
 
 JSON = dict[str, Any]
 
@@ -30,12 +30,13 @@ FIRST_PAUSE = 0.1  # seconds before the second attempt, doubled each time
 LONGEST_PAUSE = 5.0
 LONGEST_ANSWER = 32 * 1024 * 1024  # bytes: 500 objects of a list; etcd takes 1.5 MiB for one
 LONGEST_REASON = 500  # characters of what a server says about a failure
-CREDENTIALS_LIMIT = 20.0  # seconds a program that fetches them may take
-CREDENTIALS_LAST = 30.0  # seconds before we look whether they were renewed
 
 MANAGER = "podgate"
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _BUSY = {429, 500, 502, 503, 504}
+# Of an object its metadata alone, so that no more of it comes here ("Metadata-only fetches" of the API concepts).
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_OF_ALL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 # A peer that vanished without a word is noticed after 30 seconds, also where nothing is being sent (tcp(7)).
 _KEEP_ALIVE = [
@@ -74,13 +75,8 @@ class Cluster:
     def __init__(self, access: Access, jitter: random.Random | None = None) -> None:
         self._access = access
         self._jitter = jitter or random.Random()  # noqa: S311  # spreads repetitions, no more
-        self._headers: dict[str, str] = {}
-        self._headers_until = -math.inf
-        self._renewing = trio.Lock()
         self._calls = trio.CapacityLimiter(MOST_CALLS)
-        self._http = httpx.AsyncClient(
-            transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False
-        )
+        self._lines = Lines(access, _connected)
 
     async def __aenter__(self) -> Self:
         """Nothing is connected before it is used."""
@@ -88,25 +84,24 @@ class Cluster:
 
     async def __aexit__(self, *_reason: object) -> None:
         """Close the connections."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
-            await self._http.aclose()
+        await self._lines.aclose()
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> JSON | None:
+    async def get(self, path: str, params: Mapping[str, str] | None = None, accept: str = "") -> JSON | None:
         """Read an object or a list; None if it is not there. Raises ClusterFailure, Gone."""
-        answer = await self._call("GET", path, params or {})
+        answer = await self._call("GET", path, params or {}, accept=accept)
         return None if answer.status == 404 else answer.document
 
-    async def apply(self, path: str, document: JSON) -> JSON:
+    async def apply(self, path: str, document: JSON, accept: str = "") -> JSON:
         """Make an object as the document says; what it does not say stays as it is. Raises ClusterFailure."""
         params = {"fieldManager": MANAGER, "force": "true"}
-        answer = await self._call("PATCH", path, params, document, _APPLY)
+        answer = await self._call("PATCH", path, params, document, _APPLY, accept)
         if answer.status == 404:  # an apply makes what is not there: so the namespace is not
             raise ClusterFailure(f"the cluster says: {_reason(answer)}; make the namespace first", 404)
         return answer.document
 
-    async def merge(self, path: str, patch: JSON) -> JSON | None:
+    async def merge(self, path: str, patch: JSON, accept: str = "") -> JSON | None:
         """Change an object; None if it is not there. Raises ClusterFailure."""
-        answer = await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _MERGE)
+        answer = await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _MERGE, accept)
         return None if answer.status == 404 else answer.document
 
     async def delete(self, path: str, options: JSON | None = None) -> bool:
@@ -117,7 +112,7 @@ class Cluster:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, params: Mapping[str, str], silence: float | None
+        self, path: str, params: Mapping[str, str], silence: float | None, accept: str = ""
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read an endless answer as it comes, until nothing came for `silence` seconds. Raises ClusterFailure, Gone.
 
@@ -125,13 +120,13 @@ class Cluster:
         """
         try:
             timeout = httpx.Timeout(ANSWER_LIMIT, read=silence)
-            async with self._http.stream(
-                "GET", path, params=dict(params), headers=await self._credentials(), timeout=timeout,
-                extensions=self._extensions(),
+            async with self._line() as line, line.http.stream(
+                "GET", path, params=dict(params), headers=_headers(line, accept=accept), timeout=timeout,
+                extensions=_extensions(line),
             ) as response:  # fmt: skip
                 if response.status_code != 200:
                     if response.status_code == 401:
-                        self._doubt_credentials()
+                        self._lines.doubt(line)
                     raise _failure(path, await _read(response))
                 async with _body(response) as chunks:
                     yield chunks
@@ -139,71 +134,78 @@ class Cluster:
             raise ClusterFailure(_unreachable(self._access.url, error)) from error
 
     async def _call(
-        self, method: str, path: str, params: Mapping[str, str], content: JSON | None = None, kind: str = ""
-    ) -> Answer:
+        self, method: str, path: str, params: Mapping[str, str], content: JSON | None = None, kind: str = "",
+        accept: str = "",
+    ) -> Answer:  # fmt: skip
         """Ask until there is an answer that counts. Raises ClusterFailure, Gone."""
         failure = ClusterFailure(f"{self._access.url} did not answer in time; see whether the cluster is up")
         with trio.move_on_after(CALL_LIMIT):
             for attempt in range(MOST_ATTEMPTS):
                 pause: float | None = None
                 try:
-                    answer = await self._once(method, path, params, content, kind)
+                    answer = await self._once(method, path, params, content, kind, accept)
                 except httpx.HTTPError as error:
                     failure = ClusterFailure(_unreachable(self._access.url, error))
                 else:
                     if answer.status < 300 or answer.status == 404 or (answer.status, method) == (409, "DELETE"):
                         return answer
                     failure = _failure(path, answer)
-                    if not self._may_help_again(answer.status, attempt):
+                    if not _may_help_again(answer.status, attempt, content):
                         raise failure
                     pause = answer.retry_after
                 if attempt + 1 < MOST_ATTEMPTS:
                     await trio.sleep(self._pause(attempt, pause))
         raise failure
 
-    def _may_help_again(self, status: int, attempt: int) -> bool:
-        if status == 401:  # a token that ended between two looks
-            self._doubt_credentials()
-            return attempt == 0
-        return status in _BUSY or status == 409  # somebody else changed it at the same moment
-
     def _pause(self, attempt: int, asked: float | None) -> float:
         if asked is not None:
             return min(asked, LONGEST_PAUSE)
         return min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
 
-    async def _once(self, method: str, path: str, params: Mapping[str, str], content: JSON | None, kind: str) -> Answer:
-        headers = await self._credentials() | ({"Content-Type": kind} if content is not None else {})
+    async def _once(
+        self, method: str, path: str, params: Mapping[str, str], content: JSON | None, kind: str, accept: str
+    ) -> Answer:
         body = json.dumps(content).encode() if content is not None else None
-        request = self._http.stream(
-            method, path, params=dict(params), content=body, headers=headers, extensions=self._extensions()
-        )
-        async with self._calls, request as response:
+        async with self._calls, self._line() as line, line.http.stream(
+            method, path, params=dict(params), content=body, headers=_headers(line, kind, accept),
+            extensions=_extensions(line),
+        ) as response:  # fmt: skip
+            if response.status_code == 401:  # a token that ended between two looks
+                self._lines.doubt(line)
             return await _read(response)
 
-    async def _credentials(self) -> dict[str, str]:
-        """Give the headers that show who we are. Raises ClusterFailure."""
-        async with self._renewing:
-            if trio.current_time() >= self._headers_until:
-                try:
-                    with trio.fail_after(CREDENTIALS_LIMIT):
-                        self._headers = await self._access.headers()
-                except trio.TooSlowError as error:
-                    raise ClusterFailure(
-                        f"the credentials for the cluster cannot be had within {CREDENTIALS_LIMIT:.0f} s; see that the "
-                        "kubeconfig's program asks nobody"
-                    ) from error
-                except CredentialsFailure as error:
-                    raise ClusterFailure(f"the credentials for the cluster cannot be had: {error}") from error
-                self._headers_until = trio.current_time() + CREDENTIALS_LAST
-        return dict(self._headers)
+    @asynccontextmanager
+    async def _line(self) -> AsyncIterator[Line]:
+        """Give what to call by. Raises ClusterFailure."""
+        async with AsyncExitStack() as using:
+            try:
+                line = await using.enter_async_context(self._lines.use())
+            except CredentialsFailure as error:
+                raise ClusterFailure(f"the credentials for the cluster cannot be had: {error}") from error
+            yield line
 
-    def _doubt_credentials(self) -> None:
-        """Have them read anew before the next call."""
-        self._headers_until = -math.inf
 
-    def _extensions(self) -> dict[str, Any]:
-        return {"sni_hostname": self._access.server_name} if self._access.server_name else {}
+def _may_help_again(status: int, attempt: int, content: JSON | None) -> bool:
+    if status == 401:
+        return attempt == 0
+    if (
+        status == 409
+    ):  # somebody else changed it at the same moment; what is meant for one version is meant for no other
+        return "resourceVersion" not in (content or {}).get("metadata", {})
+    return status in _BUSY
+
+
+def _headers(line: Line, kind: str = "", accept: str = "") -> dict[str, str]:
+    given = {"Content-Type": kind, "Accept": accept}
+    return line.headers | {name: value for name, value in given.items() if value}
+
+
+def _extensions(line: Line) -> dict[str, Any]:
+    return {"sni_hostname": line.access.server_name} if line.access.server_name else {}
+
+
+def _connected(access: Access) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport_to(access), base_url=access.url, timeout=ANSWER_LIMIT, trust_env=False)
 
 
 def transport_to(access: Access) -> httpx.AsyncHTTPTransport:

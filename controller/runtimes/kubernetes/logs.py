@@ -1,24 +1,26 @@
-"""What a pod wrote, as the API gives it: of its container, or of its preparation while that is all there was."""
+"""What a pod wrote, as the API gives it: of its container, or of its preparation while that is all there was.
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+Theory of operation. Whoever follows a log follows one start of a container after the other. An answer of the API may
+end at any time, cleanly or not: the kubelet or the API server was replaced, the file was, or nothing was written for
+hours. So it is asked for anew, ever later, from the time of the last line on (`stamped`), until it ended cleanly after
+the container had: then it is whole. If the container was started again meanwhile, the rest is that of the start before
+(`previous`). What cannot be had any more is said to be missing. It ends with the pod.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 
 import trio
 
-from controller.runtimes import RuntimeFailure
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure
-from controller.runtimes.kubernetes.container import MAIN, PREPARE
-
-AGAIN = 1.0  # seconds before a log is asked for again that could not be had yet, if nothing happens sooner
-MOST_LINES = 1_000_000
-_NOT_YET = 400  # "container is waiting to start"
+from controller.runtimes.kubernetes.following import MOST_LINES, NOT_YET, Following, Look, latest_start, refused
+from controller.runtimes.kubernetes.stamped import MISSING
 
 
 async def read_logs(
     reading: Callable[[], AbstractAsyncContextManager[Cluster]],
     path: str,
-    look: Callable[[], Mapping[str, Any] | None],
+    look: Look,
     another: Callable[[], Awaitable[bool]],
     tail: int,
     follow: bool,
@@ -28,43 +30,45 @@ async def read_logs(
     `look` gives that pod as it is seen, None while there is none; `another` waits until that may have changed, and
     tells whether it is worth waiting for. Raises RuntimeFailure.
     """
-    given: tuple[str, str, int] | None = None  # the container's start that was given
-    lines = min(tail, MOST_LINES)
+    tail, path = min(tail, MOST_LINES), f"{path}/log"
     async with reading() as api:
+        if not follow:
+            async with aclosing(_read_once(api, path, look, tail)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        following = Following(look, tail)
         while True:
-            start = _latest_start(look())
-            if start is None or start == given:
-                if not follow or not await another():
+            if not following.choose():
+                if not await another():
                     return
                 continue
-            given = start
-            params = {"container": start[1], "follow": str(follow).lower(), "tailLines": str(lines)}
+            if following.owes():
+                yield MISSING
             try:
-                async with api.stream(f"{path}/log", params, silence=None) as chunks:
+                async with api.stream(path, following.question(), silence=None) as chunks:
                     async for chunk in chunks:
-                        yield chunk
-                lines = MOST_LINES  # of a later start, all
+                        if new := following.take(chunk):
+                            yield new
             except ClusterFailure as failure:
-                if failure.status not in (_NOT_YET, 404):
-                    raise RuntimeFailure(f"the pod's log cannot be read: {failure}") from failure
-                if not follow:
-                    return
-                given = None
-                with trio.move_on_after(AGAIN):
-                    await another()
+                said = following.fail(failure, trio.current_time())
+            else:
+                said = following.end()
+            if said:
+                yield said
+            await trio.sleep(following.pause)
 
 
-def _latest_start(pod: Mapping[str, Any] | None) -> tuple[str, str, int] | None:
-    """Tell which start of which container wrote last: the pod's uid, the container's name, its number of restarts."""
-    if pod is None:
-        return None
-    status = pod.get("status", {})
-    for name, kind in ((MAIN, "containerStatuses"), (PREPARE, "initContainerStatuses")):
-        for container in status.get(kind) or ():
-            state = container.get("state", {})
-            ran = "running" in state or "terminated" in state or container.get("lastState", {}).get("terminated")
-            if container.get("name") == name and ran:
-                # In back-off the log is that of the start before: the count has not risen yet.
-                count = int(container.get("restartCount", 0))
-                return pod["metadata"]["uid"], name, count
-    return None
+async def _read_once(api: Cluster, path: str, look: Look, tail: int) -> AsyncGenerator[bytes, None]:
+    """Give the last lines of what was started last. Raises RuntimeFailure."""
+    start = latest_start(look())
+    if start is None:
+        return
+    params = {"container": start[1], "follow": "false", "tailLines": str(tail)}
+    try:
+        async with api.stream(path, params, silence=None) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    except ClusterFailure as failure:
+        if failure.status not in NOT_YET:
+            raise refused(failure) from failure

@@ -30,6 +30,7 @@ UPSTREAMS = f"{PREFIX}/upstreams"  # JSON: by endpoint, its port
 HOST = f"{PREFIX}/host"  # what gateways dial instead of the pod's own address
 NAME = f"{PREFIX}/name"
 STOPPED = f"{PREFIX}/stopped"  # when it was told to stop, seconds since 1970
+SECRET_TYPE = f"{PREFIX}/pod"  # of our Secrets: the API lets no Secret become of another type
 PART_OF, COMPONENT = "app.kubernetes.io/part-of", "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -143,7 +144,7 @@ def _secret(order: Order) -> JSON:
     content = {f"secret.{name}": value for name, value in order.pod.secrets.items()}
     content |= {f"env.{name}": value for name, value in order.pod.env.items()}
     encoded = {name: base64.b64encode(value.encode()).decode() for name, value in content.items()}
-    return {**_document(order, "v1", "Secret"), "type": "Opaque", "data": encoded}
+    return {**_document(order, "v1", "Secret"), "type": SECRET_TYPE, "data": encoded}
 
 
 def _config(order: Order) -> JSON:

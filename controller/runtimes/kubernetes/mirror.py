@@ -4,7 +4,7 @@ All names of a pod's objects follow from its key, so what belongs to it is found
 looked at again: ten thousand pods of which one became ready cost one look.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -34,6 +34,7 @@ class Mirror:
 
     changed: Callable[[str], None] = lambda _key: None  # told the key of a pod of which something else is seen
     moved: Callable[[str], None] = lambda _key: None  # told the same after each object that was taken
+    left: Callable[[str], Sequence[str]] = lambda _name: ()  # gives the kinds of what else is there under a name
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
@@ -94,6 +95,11 @@ class Mirror:
             del self._warnings[about]
         self._look_about(about)
 
+    def see_parts(self, key: str) -> None:
+        """Take it that what else there is of a pod may have changed; that counts where there is no StatefulSet."""
+        if self.stateful_set(key) is None:
+            self._look(key)
+
     def _warn(self, name: str, event: JSON) -> None:
         kept = self._things[Kind.WARNING]
         if name in kept or len(kept) >= MOST_WARNINGS:
@@ -116,6 +122,7 @@ class Mirror:
             self._things[Kind.POD].get(pod),
             self._things[Kind.CLAIM].get(claim),
             warnings,
+            self.left(name),
         )
         if seen != self._seen.get(key):
             if seen is None:

@@ -32,8 +32,9 @@ def _rights(group: str, resources: str, verbs: str) -> frozenset[Right]:
 NEEDED = (
     _rights("apps", "statefulsets", "get list watch create patch delete")
     | _rights("", "pods persistentvolumeclaims", "get list watch delete")
-    | _rights("", "services secrets configmaps", "create patch")
-    | _rights("networking.k8s.io", "networkpolicies", "create patch")
+    | _rights("", "secrets", "create patch")  # not watch: that shows what is in all of them
+    | _rights("", "services configmaps", "list watch create patch")
+    | _rights("networking.k8s.io", "networkpolicies", "list watch create patch")
     | _rights("", "events", "list watch")
     | _rights("", "pods/log", "get")
 )

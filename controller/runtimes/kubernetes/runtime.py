@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,28 +18,31 @@ import trio
 from controller.runtimes import Launch, Observed, RuntimeFailure
 from controller.runtimes.kubernetes.access import Access
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure
+from controller.runtimes.kubernetes.drift import PARTS, STATEFUL_SET, WATCHED, Drift
 from controller.runtimes.kubernetes.logs import read_logs
 from controller.runtimes.kubernetes.manifests import (
     STOPPED,
-    belongings,
     claim_name,
     is_ours,
-    owner_of,
     pod_name,
     selector,
     stateful_set,
     volume_of,
 )
+from controller.runtimes.kubernetes.mending import Mending
 from controller.runtimes.kubernetes.mirror import Kind, Mirror
 from controller.runtimes.kubernetes.order import Order, judge, object_name, offered
+from controller.runtimes.kubernetes.parts import Parts
 from controller.runtimes.kubernetes.seeing import generation_of, is_going, is_over, is_wanted
 from controller.runtimes.kubernetes.settings import ClusterSettings
+from controller.runtimes.kubernetes.sinks import Beside, Seen
 from controller.runtimes.kubernetes.watching import Watching
 from controller.templates import Template
 
 JSON = dict[str, Any]
 
 MIRROR_LIMIT = 2.0  # seconds a call waits for the mirror: after that it is told what was before, and nothing is lost
+PARTS_LIMIT = 10.0  # seconds until all goes on without a list of Services, ConfigMaps and NetworkPolicies
 MOST_READERS = 32  # logs that are read at once: half the connections (client.py)
 SHORTEST_GRACE = 1  # second: 0 would take the pod out of the API while its processes may still run
 
@@ -54,23 +56,6 @@ _PLURALS = {
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sink:
-    """One kind of objects, told to the mirror."""
-
-    mirror: Mirror
-    kind: Kind
-
-    def replace(self, things: list[JSON]) -> None:
-        self.mirror.replace(self.kind, things)
-
-    def put(self, thing: JSON) -> None:
-        self.mirror.put(self.kind, thing)
-
-    def drop(self, thing: JSON) -> None:
-        self.mirror.drop(self.kind, thing)
-
-
 class KubernetesRuntime:
     """Runs pods in a Kubernetes cluster. See controller.runtimes.Runtime."""
 
@@ -79,7 +64,12 @@ class KubernetesRuntime:
         self._templates = offered(templates)
         self._access = access
         self._waiting: dict[str, trio.Event] = {}  # by key: set when the mirror takes an object of that pod
-        self._mirror = Mirror(self._notice, self._taken)
+        self._drift = Drift(settings, lambda name: self._mending.doubt(name))
+        self._mirror = Mirror(self._notice, self._taken, self._drift.left)
+        self._parts = Parts(settings, self._drift, self._path)
+        self._mending = Mending(
+            settings, self._templates, self._mirror, self._drift, self._parts, self._alone, self._path
+        )
         self._changed = trio.Event()
         self._moved: set[str] = set()  # keys of pods of which something else is seen
         self._ready = trio.Event()  # the mirror has been told everything once
@@ -92,14 +82,28 @@ class KubernetesRuntime:
         async with Cluster(self._access) as cluster, trio.open_nursery() as nursery:
             self._opened = cluster
             watches = [self._watching(cluster, kind) for kind in Kind]
-            for watch in watches:
+            beside = [self._watching_beside(cluster, kind) for kind in WATCHED]
+            for watch in (*watches, *beside):
                 nursery.start_soon(watch.run)
             for kind, watch in zip(Kind, watches, strict=True):
                 if kind is not Kind.WARNING:  # they only explain
                     await watch.listed.wait()
+            with trio.move_on_after(PARTS_LIMIT) as waiting:
+                for watch in beside:
+                    await watch.listed.wait()
+            if waiting.cancelled_caught:
+                log.error(
+                    "kubernetes: what is deleted or changed by hand is not seen: %s",
+                    "; ".join(filter(None, (watch.problem for watch in beside))) or "the cluster gives no list",
+                )
             log.info("kubernetes: %d pods in namespace %s", len(self._mirror.seen), self._settings.namespace)
             self._ready.set()
             self._changed.set()
+            nursery.start_soon(self._mending.run)
+
+    def know(self, launch_of: Callable[[str], Launch | None]) -> None:
+        """Learn how to ask what a pod is to be like: what somebody changed by hand is mended by it."""
+        self._mending.launch_of = launch_of
 
     async def changed(self) -> Collection[str]:
         """Wait until the answer of `observe` may have changed since the last call of `changed` returned; give the keys
@@ -133,7 +137,10 @@ class KubernetesRuntime:
                 await self._end(cluster, pod, grace)
             if found is not None and (is_wanted(found) or pod is not None):
                 stopped = {"metadata": {"annotations": {STOPPED: f"{time.time():.3f}"}}, "spec": {"replicas": 0}}
-                await cluster.merge(self._path("StatefulSet", name), stopped)
+                self._drift.apply(STATEFUL_SET, name)
+                answer = await cluster.merge(self._path("StatefulSet", name), stopped)
+                if answer is not None:
+                    self._drift.applied(STATEFUL_SET, name, answer)
             await self._until(key, lambda: not _runs(self._mirror.stateful_set(key), self._mirror.pod(key)))
 
     async def remove(self, key: str) -> None:
@@ -148,6 +155,9 @@ class KubernetesRuntime:
                 await cluster.delete(self._path("PersistentVolumeClaim", claim_name(name)))
             # Gone when all it owns is gone: until then it is seen.
             await cluster.delete(self._path("StatefulSet", name), {"propagationPolicy": "Foreground"})
+            if found is None:  # somebody deleted it and kept what it owned
+                await self._parts.release(cluster, name)
+            self._drift.forget(name)
             if self._mirror.stateful_set(key) is not None:
                 await self._until(key, lambda: _is_leaving(self._mirror.stateful_set(key)))
 
@@ -210,12 +220,14 @@ class KubernetesRuntime:
             return
         if pod is not None and not is_over(pod):
             raise RuntimeFailure(f"{order.pod.name} still runs; it is started anew when it has ended")
+        self._parts.check(order, found)
         volume = volume_of(order, found)
         if found is None:
             found = await cluster.apply(path, stateful_set(order, volume, generation=0))
-        for document in belongings(order, owner_of(found)):
-            await cluster.apply(self._path(document["kind"], order.name), document)
-        await cluster.apply(path, stateful_set(order, volume, generation=generation))
+        await self._parts.apply(cluster, order, found, PARTS)
+        self._drift.apply(STATEFUL_SET, order.name)
+        answer = await cluster.apply(path, stateful_set(order, volume, generation=generation))
+        self._drift.applied(STATEFUL_SET, order.name, answer)
         if pod is not None:  # in back-off: the next one is made in its place
             await self._end(cluster, pod)
 
@@ -228,10 +240,7 @@ class KubernetesRuntime:
         """Read what is called so; what is another's is not touched. Raises RuntimeFailure."""
         found = await cluster.get(self._path(kind, name))
         if found is not None and not is_ours(found, self._settings):
-            raise RuntimeFailure(
-                f"{kind} {name} in namespace {self._settings.namespace} is another's; give Podgate its own namespace, "
-                "or take that away"
-            )
+            raise RuntimeFailure(self._parts.told(kind, name))
         return found
 
     async def _end(self, cluster: Cluster, pod: JSON, grace: float | None = None) -> None:
@@ -268,7 +277,13 @@ class KubernetesRuntime:
         if kind is not Kind.WARNING:
             params["labelSelector"] = selector(self._settings)
         path = f"/{api}/namespaces/{self._settings.namespace}/{plural}"
-        return Watching(cluster, path, params, _Sink(self._mirror, kind))
+        return Watching(cluster, path, params, Seen(self._mirror, self._drift, kind))
+
+    def _watching_beside(self, cluster: Cluster, kind: str) -> Watching:
+        """Watch all of a namespace: what is another's and has the name of ours is to be seen, too."""
+        api, plural = _PLURALS[kind]
+        path = f"/{api}/namespaces/{self._settings.namespace}/{plural}"
+        return Watching(cluster, path, {}, Beside(self._mirror, self._drift, kind), metadata_only=True)
 
     def _path(self, kind: str, name: str) -> str:
         api, plural = _PLURALS.get(kind) or _WATCHED[kind]

@@ -8,11 +8,11 @@ Stages, by what is there (StatefulSet, Kubernetes pod):
     pod, container in back-off    EXITED      no process is left, until the reconciler starts it anew
     pod, being deleted            STOPPING    so is one that is not wanted any more
     not wanted, no pod            EXITED      stopped
-    only a volume, or nothing     EXITED, or nothing to tell of
+    only a volume, a Service …    EXITED, and what is left; nothing to tell of where nothing is
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,15 @@ _ORDINARY = {"", "ContainerCreating", "PodInitializing", _BACK_OFF}
 
 
 def see(
-    stateful_set: JSON | None, pod: JSON | None, claim: JSON | None, warnings: Iterable[JSON] = ()
+    stateful_set: JSON | None,
+    pod: JSON | None,
+    claim: JSON | None,
+    warnings: Iterable[JSON] = (),
+    left: Sequence[str] = (),
 ) -> Observed | None:
-    """Tell what there is of a pod; None if nothing is."""
+    """Tell what there is of a pod; None if nothing is. `left` are kinds of other objects that are there."""
     if stateful_set is None:
-        return _remains(pod, claim)
+        return _remains(pod, claim, left)
     if pod is None:
         return _without_pod(stateful_set, warnings)
     generation = generation_of(pod)
@@ -83,12 +87,13 @@ def seconds(text: str | None) -> float:
         return 0.0
 
 
-def _remains(pod: JSON | None, claim: JSON | None) -> Observed | None:
+def _remains(pod: JSON | None, claim: JSON | None, left: Sequence[str]) -> Observed | None:
+    """Tell what is left of a pod without a StatefulSet."""
     if pod is not None:
         return Observed(Stage.STOPPING, generation_of(pod), _asked_to_end(pod), message="its StatefulSet is gone")
-    if claim is None:
-        return None
-    return Observed(Stage.EXITED, 0, _made(claim), message="only its volume is left")
+    if claim is not None:
+        return Observed(Stage.EXITED, 0, _made(claim), message="only its volume is left")
+    return Observed(Stage.EXITED, 0, 0.0, message=f"only its {' and '.join(left)} is left") if left else None
 
 
 def _without_pod(stateful_set: JSON, warnings: Iterable[JSON]) -> Observed:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import trio
 
-from controller.runtimes.kubernetes.client import Cluster, ClusterFailure, Gone
+from controller.runtimes.kubernetes.client import METADATA, METADATA_OF_ALL, Cluster, ClusterFailure, Gone
 
 JSON = dict[str, Any]
 
@@ -57,13 +57,15 @@ class Watching:
     """Follows one kind of objects. `listed` is set when all there is was told once."""
 
     def __init__(
-        self, cluster: Cluster, path: str, params: Mapping[str, str], sink: Sink, jitter: random.Random | None = None
-    ) -> None:
+        self, cluster: Cluster, path: str, params: Mapping[str, str], sink: Sink, jitter: random.Random | None = None,
+        *, metadata_only: bool = False,
+    ) -> None:  # fmt: skip
         self.listed = trio.Event()
         self.problem = ""  # why nothing is heard; empty while something is
         self._cluster = cluster
         self._path = path
         self._params = dict(params)
+        self._accept_all, self._accept = (METADATA_OF_ALL, METADATA) if metadata_only else ("", "")
         self._sink = sink
         self._jitter = jitter or random.Random()  # noqa: S311  # spreads repetitions, no more
         self._version = ""  # empty: to be listed
@@ -93,7 +95,7 @@ class Watching:
         things: list[JSON] = []
         params = {**self._params, "limit": str(PAGE)}
         while True:
-            page = await self._cluster.get(self._path, params)
+            page = await self._cluster.get(self._path, params, self._accept_all)
             metadata = page.get("metadata", {}) if page else {}
             if page is None or not isinstance(page.get("items"), list) or "resourceVersion" not in metadata:
                 raise ClusterFailure(
@@ -121,7 +123,8 @@ class Watching:
         }  # fmt: skip
         begin = trio.current_time()
         try:
-            async with self._cluster.stream(self._path, params, SILENCE) as chunks, aclosing(lines(chunks)) as whole:
+            stream = self._cluster.stream(self._path, params, SILENCE, self._accept)
+            async with stream as chunks, aclosing(lines(chunks)) as whole:
                 async for line in whole:
                     self._take(line)
         finally:

@@ -80,6 +80,8 @@ TABLE: list[tuple[str, str, object, str, int]] = [
     ("GET", "/v1/gateway-tokens", None, ADMINS, 200),
     ("POST", "/v1/gateway-tokens", {"name": "NEW"}, ADMINS, 201),
     ("DELETE", "/v1/gateway-tokens/none", None, ADMINS, 404),
+    ("GET", "/v1/orphans", None, ADMINS, 200),
+    ("DELETE", "/v1/orphans/none", None, ADMINS, 404),
     ("GET", "/v1/routes/nothing-here", None, SERVICES, 404),
     ("DELETE", "/v1/pods/mydb", None, OWNERS, 202),
 ]

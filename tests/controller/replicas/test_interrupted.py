@@ -64,6 +64,7 @@ class Mortal:
         self._machine = machine
         self._life = life
         self.changed, self.observe, self.run, self.logs = machine.changed, machine.observe, machine.run, machine.logs
+        self.know = machine.know
 
     async def launch(self, pod: Launch) -> None:
         await self._act(partial(self._machine.launch, pod))

@@ -176,6 +176,9 @@ def test_a_gateways_token_is_known_and_its_name_its_own_at_every_replica(home: P
         return by.http.stream("GET", path, headers={"authorization": f"Bearer {token}"})
 
     with two(home, database) as (one, other):
+        refused = other.http.get("/v1/orphans")  # only who leads looks at the runtime
+        assert (refused.status_code, "does not lead" in refused.json()["detail"]) == (409, True)
+        assert one.get("/v1/orphans") == {"orphans": []}
         token = other.http.post("/v1/gateway-tokens", json={"name": "berlin"}).json()["token"]
         one.http.post("/v1/users", json={"name": "alice"})  # whoever changes something has learned what others did
         with stream(one, "first") as following:

@@ -13,11 +13,14 @@ import pytest
 import trio
 import trio.testing
 
-from controller.runtimes import Launch, RuntimeFailure, Stage
+from controller.model import Pod
+from controller.plan import Action, plan
+from controller.runtimes import Launch, RuntimeFailure, Stage, process
 from controller.runtimes.launching import LONGEST_SOCKET_PATH, user_of
 from controller.runtimes.process import ProcessRuntime
 from controller.runtimes.processes import end_leftovers
 from controller.templates import load_templates
+from router.access import AccessLevel
 from tests.controller.runtimes.homes import (
     COMMAND,
     LISTEN,
@@ -267,6 +270,27 @@ async def test_an_interrupted_removal_is_finished_by_the_next_life(living: Livin
     (living.home / "pods" / "p1").rename(living.home / "pods" / ".removed-p1")
     assert await ProcessRuntime(living.home, load_templates()).observe() == {}
     assert list((living.home / "pods").iterdir()) == []
+
+
+async def test_a_launch_that_was_interrupted_before_its_first_record_is_no_end_of_the_pod(
+    living: Living, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*_arguments: object) -> None:
+        raise RuntimeFailure("as if the controller was killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(process, "_start_shim", killed)
+        with pytest.raises(RuntimeFailure, match="killed here"):
+            await living.launch("p1", generation=3)
+    async with life(living.home) as other:
+        seen = await other.until_exited("p1", 0)
+        pod = Pod(1, "p1", "my-p1", "command", AccessLevel.READ, 0.0, generation=3)
+        step = plan(pod, seen, now=100.0)
+        assert (step.action, step.generation, step.status.restarts) == (Action.LAUNCH, 3, 0)
+        await other.launch("p1", generation=3, command="exit 6")
+        seen = await other.until_exited("p1", 3)
+        assert seen.message.startswith("exit status 6")
+        assert plan(pod, seen, now=100.0).status.restarts == 1
 
 
 async def test_who_is_not_to_start_pods_any_more_does_not_after_all_preparation(living: Living) -> None:

@@ -1,14 +1,16 @@
 """A DOUBLE of a Kubernetes API server, on a loopback socket, for where no cluster can run.
 
 What it does as the real one: lists in pages, watches from a version on, bookmarks, 410 for versions it forgot,
-server-side apply that makes what is not there, merge patches, deletes with preconditions, graces and foreground
-propagation, logs. What it does not: own fields by manager (an apply replaces `spec` and `data`, and adds to labels and
-annotations), judge what it is given beyond what a StatefulSet may not change, tell apart who asks, or speak TLS. Its
+server-side apply that makes what is not there and changes nothing where nothing differs, merge patches, deletes with
+preconditions, graces and foreground propagation, metadata alone for who asks for it, logs. What it does not: own fields
+by manager (an apply replaces `spec` and `data`, and adds to labels and annotations), judge what it is given beyond what
+a StatefulSet and a Secret may not change, tell apart who asks, or speak TLS. Its
 controllers make and delete the pods of StatefulSets and what is owned; `kubelet.py` runs them. `faults` are answered in
 place of the true ones.
 """
 
 import json
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -26,6 +28,7 @@ from controller.pulse import Pulse
 JSON = dict[str, Any]
 Send = Callable[[bytes], Any]
 
+OWNERS = "ownerReferences"
 FIXED = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")  # of a StatefulSet for ever
 
 
@@ -41,6 +44,18 @@ class Fault:
     cut: bool = False  # the connection is broken instead of ending the answer
     hang: bool = False  # nothing more comes, and it stays open
     after: int = 0  # requests that fit and are answered truly before
+
+
+class Log(bytearray):
+    """A container's log, with when its parts were written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: list[tuple[int, str]] = []  # offset, time
+
+    def time_at(self, offset: int) -> str:
+        """Give when the byte there was written, as a kubelet writes it."""
+        return next(told for begin, told in reversed(self.marks) if begin <= offset)
 
 
 class Problem(Exception):
@@ -64,10 +79,12 @@ class ApiServer:
         self.forgotten = 0  # watches from before this version are answered by 410
         self.faults: list[Fault] = []
         self.requests: list[str] = []  # "METHOD path?query"
-        self.logs: dict[str, bytearray] = {}  # by "pod/container"
+        self.logs: dict[str, Log] = {}  # by "pod/container"
+        self.earlier_logs: dict[str, Log] = {}  # of the start before
         self.token = ""  # who shows another is told 401; empty: nobody is asked for one
         self.pace = 0.0  # seconds between two bytes of an answer that goes on
         self.changed = Pulse()
+        self._specs: dict[str, JSON] = {}  # of StatefulSets by uid, as they were when `generation` rose last
         self._ending = trio.Event()
         self.url = ""
 
@@ -94,6 +111,9 @@ class ApiServer:
         metadata.setdefault("uid", str(uuid.uuid4()))
         metadata.setdefault("creationTimestamp", now())
         metadata["resourceVersion"] = str(self.version)
+        if plural == "statefulsets" and thing["spec"] != self._specs.get(metadata["uid"]):
+            self._specs[metadata["uid"]] = deepcopy(thing["spec"])
+            metadata["generation"] = metadata.get("generation", 0) + 1
         self.objects[plural, name] = thing
         self._tell(plural, kind, thing)
         self.settle()
@@ -125,8 +145,20 @@ class ApiServer:
 
     def write(self, log: str, data: bytes) -> None:
         """Add to a container's log."""
-        self.logs.setdefault(log, bytearray()).extend(data)
+        kept = self.logs.setdefault(log, Log())
+        kept.marks.append((len(kept), _nanoseconds()))
+        kept.extend(data)
         self.changed.beat()
+
+    def begin_log(self, log: str) -> None:
+        """Have a container begin a log, as at each of its starts."""
+        if log in self.logs:
+            self.earlier_logs[log] = self.logs[log]
+        self.logs[log] = Log()
+
+    def rotate(self, log: str) -> None:
+        """Put a log's file away, which nobody is told any more."""
+        self.logs[log] = Log()
 
     def settle(self) -> None:
         """Do what the cluster's controllers would."""
@@ -166,6 +198,8 @@ class ApiServer:
             if ("persistentvolumeclaims", claim) not in self.objects:
                 labels = deepcopy(template["metadata"].get("labels", {}))
                 self.put("persistentvolumeclaims", {"metadata": {"name": claim, "labels": labels}, "spec": {}})
+        if ("pods", f"{name}-0") in self.objects:
+            return  # made while its claim was: that settled, too
         template = deepcopy(stateful_set["spec"]["template"])
         owner = {"kind": "StatefulSet", "name": name, "uid": stateful_set["metadata"]["uid"]}
         metadata = {**template["metadata"], "name": f"{name}-0", "ownerReferences": [owner]}
@@ -215,24 +249,26 @@ class ApiServer:
         if fault is not None:
             await _answer_fault(wire, stream, fault)
             return
-        if self.token and dict(head.headers).get(b"authorization") != f"Bearer {self.token}".encode():
+        scheme, _space, shown = dict(head.headers).get(b"authorization", b"").decode().partition(" ")
+        if self.token and (scheme.lower(), shown) != ("bearer", self.token):
             await _send(wire, stream, 401, json.dumps(Problem(401, "Unauthorized").document()).encode())
             return
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         parts = url.path.split("/namespaces/", 1)[1].split("/")[1:]
         kind = dict(head.headers).get(b"content-type", b"").decode()
+        accept = dict(head.headers).get(b"accept", b"").decode()
         try:
             if parts[-1] == "log":
                 await _stream(wire, stream, self._log_lines(parts[1], query), self._ending, self.pace)
             elif method == "GET" and len(parts) == 1 and query.get("watch") == "true":
                 with trio.move_on_after(float(query["timeoutSeconds"])) as life:
-                    await _stream(wire, stream, self._events(parts[0], query), self._ending, self.pace)
+                    await _stream(wire, stream, self._events(parts[0], query, accept), self._ending, self.pace)
                 if life.cancelled_caught:
                     await _put(wire, stream, h11.EndOfMessage())
             else:
                 status, document = self._do(method, parts, query, json.loads(body) if body else {}, kind)
-                await _send(wire, stream, status, json.dumps(document).encode())
+                await _send(wire, stream, status, json.dumps(_accepted(document, accept)).encode())
         except Problem as problem:
             await _send(wire, stream, problem.status, json.dumps(problem.document()).encode())
 
@@ -256,7 +292,7 @@ class ApiServer:
         if found is None:
             raise Problem(404, f'{plural} "{name}" not found')
         if method == "PATCH":
-            return 200, self.put(plural, _merged(found, body))
+            return 200, self._put_changed(plural, found, _merged(found, body))
         if method == "DELETE":
             return 200, self._delete(plural, name, body)
         return 200, found
@@ -272,6 +308,10 @@ class ApiServer:
 
     def _apply(self, plural: str, name: str, document: JSON) -> JSON:
         found = self.objects.get((plural, name))
+        meant = document["metadata"]
+        if any(meant[each] != (found or {"metadata": {}})["metadata"].get(each)
+               for each in ("uid", "resourceVersion") if each in meant):  # fmt: skip
+            raise Problem(409, f'Operation cannot be fulfilled on {plural} "{name}": the object has been modified')
         if found is None:
             return self.put(plural, deepcopy(document))
         if plural == "statefulsets":
@@ -279,9 +319,21 @@ class ApiServer:
             if changed:
                 raise Problem(422, f'StatefulSet.apps "{name}" is invalid: spec: Forbidden: {", ".join(changed)}')
         new = {**found, **deepcopy({key: value for key, value in document.items() if key != "metadata"})}
+        new["metadata"] = {**found["metadata"]}
         for each in ("labels", "annotations"):
-            new["metadata"][each] = {**found["metadata"].get(each, {}), **document["metadata"].get(each, {})}
-        return self.put(plural, new)
+            new["metadata"][each] = {**found["metadata"].get(each, {}), **meant.get(each, {})}
+        owners = {owner["uid"]: owner for thing in (found["metadata"], meant) for owner in thing.get(OWNERS, [])}
+        if owners:
+            new["metadata"][OWNERS] = list(owners.values())
+        return self._put_changed(plural, found, new)
+
+    def _put_changed(self, plural: str, found: JSON, new: JSON) -> JSON:
+        """Store what is different, and leave alone what is not."""
+        if plural == "secrets" and found.get("type", "Opaque") != new.get("type", "Opaque"):
+            name = found["metadata"]["name"]
+            raise Problem(422, f'Secret "{name}" is invalid: type: Invalid value: field is immutable')
+        same = {**new, "metadata": {key: value for key, value in new["metadata"].items() if value}}
+        return found if same == found else self.put(plural, new)
 
     def _delete(self, plural: str, name: str, options: JSON) -> JSON:
         thing = self.objects[plural, name]
@@ -294,7 +346,7 @@ class ApiServer:
         self._remove(plural, name, options.get("gracePeriodSeconds"))
         return {"kind": "Status", "status": "Success"}
 
-    async def _events(self, plural: str, query: dict[str, str]) -> AsyncGenerator[bytes]:
+    async def _events(self, plural: str, query: dict[str, str], accept: str) -> AsyncGenerator[bytes]:
         since = int(query["resourceVersion"])
         if since < self.forgotten:
             yield _line({"type": "ERROR", "object": Problem(410, f"too old resource version: {since}").document()})
@@ -311,37 +363,83 @@ class ApiServer:
                     and version >= since + (not bookmark)
                     and (bookmark or _selected(event["object"], query))
                 ):
-                    yield _line(event)
+                    yield _line({**event, "object": _accepted(event["object"], accept)})
             await self.changed.wait()
 
     async def _log_lines(self, pod: str, query: dict[str, str]) -> AsyncGenerator[bytes]:
         name = f"{pod}/{query['container']}"
         if ("pods", pod) not in self.objects:
             raise Problem(404, f'pods "{pod}" not found')
-        if name not in self.logs:
+        logs = self.earlier_logs if query.get("previous") == "true" else self.logs
+        if name not in logs:
             raise Problem(400, f'container "{query["container"]}" in pod "{pod}" is waiting to start')
-        uid, log = self.objects["pods", pod]["metadata"]["uid"], self.logs[name]
-        all_lines = bytes(log).splitlines(keepends=True)
-        given = len(log)
-        yield b"".join(all_lines[len(all_lines) - min(int(query["tailLines"]), len(all_lines)) :])
-        while query["follow"] == "true" and self._running(pod, uid) and self.logs.get(name) is log:
-            if len(log) > given:
-                begin, given = given, len(log)
-                yield bytes(log[begin:given])
-            else:
+        uid, log = self.objects["pods", pod]["metadata"]["uid"], logs[name]
+        given = _tail(log, query)
+        yield b""  # the head goes before the first line
+        while True:
+            follows = (
+                query["follow"] == "true" and self._running(pod, uid, query["container"]) and self.logs.get(name) is log
+            )
+            whole = log.rfind(b"\n") + 1 if follows else len(log)
+            if whole > given:
+                begin, given = given, whole
+                yield _stamped(log, begin, whole, query)
+            elif follows:
                 await self.changed.wait()
-        yield bytes(log[given:])
+            else:
+                return
 
-    def _running(self, pod: str, uid: str) -> bool:
+    def _running(self, pod: str, uid: str, container: str) -> bool:
         thing = self.objects.get(("pods", pod))
         if thing is None or thing["metadata"]["uid"] != uid:
             return False
-        return any("running" in each.get("state", {}) for each in thing["status"].get("containerStatuses", []))
+        status = thing["status"]
+        containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        return any(each["name"] == container and "running" in each.get("state", {}) for each in containers)
 
 
 def now(later: float = 0.0) -> str:
     """Give the time, some seconds later, as the API writes it."""
     return (datetime.now(UTC) + timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _nanoseconds() -> str:
+    """Give the time, never the same twice."""
+    told = time.time_ns()
+    return f"{datetime.fromtimestamp(told // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{told % 10**9:09d}Z"
+
+
+def _tail(log: Log, query: dict[str, str]) -> int:
+    """Give where what is asked for begins."""
+    starts = [0, *(at + 1 for at in range(len(log) - 1) if log[at : at + 1] == b"\n")] if log else []
+    since = query.get("sinceTime", "")
+    starts = [at for at in starts if f"{log.time_at(at)[:19]}Z" >= since]
+    wanted = min(int(query.get("tailLines", len(starts))), len(starts))
+    return starts[len(starts) - wanted] if wanted else len(log)
+
+
+def _stamped(log: Log, begin: int, end: int, query: dict[str, str]) -> bytes:
+    """Give a part of a log that begins with a line, with times if they are asked for."""
+    if query.get("timestamps") != "true":
+        return bytes(log[begin:end])
+    found = b""
+    while begin < end:
+        over = log.find(b"\n", begin, end) + 1 or end
+        found += log.time_at(begin).encode() + b" " + log[begin:over]
+        begin = over
+    return found
+
+
+def _accepted(document: JSON, accept: str) -> JSON:
+    """Give of what is told what the caller wants of it."""
+    if "as=PartialObjectMetadata" not in accept:
+        return document
+    if ("items" in document) != ("as=PartialObjectMetadataList" in accept):
+        raise Problem(406, "you requested PartialObjectMetadata, but the requested object is a list, or none")
+    if "items" not in document:
+        return {"kind": "PartialObjectMetadata", "metadata": document["metadata"]}
+    items = [{"metadata": each["metadata"]} for each in document["items"]]
+    return {"kind": "PartialObjectMetadataList", "metadata": document["metadata"], "items": items}
 
 
 def _line(event: JSON) -> bytes:

@@ -62,7 +62,7 @@ class Kubelet:
 
     async def _run_main(self, name: str, container: JSON) -> None:
         for restarts in (0, 1):
-            self._api.logs[f"{name}/{container['name']}"] = bytearray()
+            self._api.begin_log(f"{name}/{container['name']}")
             await self._run_container(name, container, "containerStatuses", restarts)
         await trio.sleep_forever()
 
@@ -75,7 +75,8 @@ class Kubelet:
     async def _run_container(self, name: str, container: JSON, kind: str, restarts: int) -> int:
         """Run a container to its end, showing in the API how it does; give its exit status."""
         log = f"{name}/{container['name']}"
-        self._api.logs.setdefault(log, bytearray())
+        if log not in self._api.logs:
+            self._api.begin_log(log)
         begin = len(self._api.logs[log])
         status: JSON = {"name": container["name"], "image": container["image"], "restartCount": restarts}
         last = self._last(name, kind)

@@ -164,7 +164,7 @@ def test_what_belongs_to_the_pod_of_an_image() -> None:
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": owned,
-            "type": "Opaque",
+            "type": "podgate.internal/pod",
             "data": {"env.API_KEY": base64.b64encode(b"x$y").decode()},
         },
         {
