@@ -1,6 +1,7 @@
 """Changes that are made together: what each sees, and what becomes of those whose neighbours fail or leave."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ async def test_changes_that_wait_are_made_together_but_no_two_of_one_pod(desk: S
 async def test_one_that_fails_harms_no_other(desk: Slow, nursery: trio.Nursery) -> None:
     counter = Counter(desk)
     for key, fails in (("a", False), ("b", False), ("c", True), ("d", False)):
-        nursery.start_soon(lambda key=key, fails=fails: counter.add(key, fail=fails))
+        nursery.start_soon(partial(counter.add, key, fail=fails))
         await wait_all_tasks_blocked()
     desk.answer.set()
     await wait_all_tasks_blocked()
@@ -183,7 +184,7 @@ async def test_where_no_turn_comes_who_waits_is_told_with_the_first(desk: Slow, 
 async def test_one_that_looks_at_others_is_made_alone(desk: Slow, nursery: trio.Nursery) -> None:
     counter = Counter(desk)
     for key, alone in (("a", False), ("b", True), ("c", False), ("d", True), ("e", False)):
-        nursery.start_soon(lambda key=key, alone=alone: counter.add(key, alone=alone))
+        nursery.start_soon(partial(counter.add, key, alone=alone))
         await wait_all_tasks_blocked()
     desk.answer.set()
     await wait_all_tasks_blocked()

@@ -41,7 +41,7 @@ async def call(
 ) -> tuple[App, list[Message]]:
     """Send a body in two pieces, or have it refused after the first; give what reached the app, and what was sent."""
     app, sent, body = App(), list[Message](), json.dumps(document).encode()
-    pieces = [{"body": body[:5], "more_body": True}, {"body": body[5:]}]
+    pieces: list[dict[str, Any]] = [{"body": body[:5], "more_body": True}, {"body": body[5:]}]
 
     async def receive() -> Message:
         if refused and len(pieces) == 1:
