@@ -58,9 +58,9 @@ def audit_router(control: Control) -> APIRouter:
 
     @router.post("/routes/audit", status_code=204, tags=["routes"])
     async def tell_audit(told: GatewayEntries, caller: Called) -> None:
-        """Tell who connected to what, or was refused; for gateways."""
+        """Tell who connected to what, or was refused; for gateways. What their clocks have in the future is now."""
         check_replica(caller, told.replica)
-        await control.people.audit.write(
+        await control.people.audit.take(
             [
                 Entry(each.at, each.who, each.what, each.pod, each.address, Outcome(each.outcome), each.detail)
                 for each in told.entries

@@ -256,7 +256,7 @@ class GatewayEntry(Document):
     what: Annotated[str, StringConstraints(max_length=400)]  # it may name a host, of 253 characters
     pod: Annotated[str, StringConstraints(max_length=64)] = ""
     address: Annotated[str, StringConstraints(max_length=64)] = ""
-    outcome: Annotated[str, StringConstraints(pattern="^(allowed|refused|changed)$")]
+    outcome: Annotated[str, StringConstraints(pattern="^(allowed|refused)$")]
     detail: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
