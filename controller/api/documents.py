@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from controller.gateways import check_name
 from controller.model import EndpointSettings
@@ -13,6 +13,7 @@ from router.access import AccessLevel
 from router.database import MOST_LINKS
 from router.hostname import LONGEST_HOST, check_pod_name, normalise
 from router.model import MOST_NETWORKS, parse_network, parse_web_rules
+from router.snapshot import MOST_REJECTED
 
 MOST_ENV = 200
 MOST_ENV_BYTES = 128 * 1024  # of all names and values: a process is given them all at once (ARG_MAX is 2 MiB)
@@ -24,7 +25,19 @@ MOST_HOSTS = 16  # of one endpoint
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+
+def check_shown(text: str) -> str:
+    """Give a text that is stored and shown as it is: no NUL, which PostgreSQL takes nowhere, nor anything that moves a
+    cursor. Raises ValueError.
+    """
+    if not text.isprintable():
+        raise ValueError("expected nothing but letters that can be shown")
+    return text
+
+
 ShortText = Annotated[str, StringConstraints(max_length=128)]
+ShownText = Annotated[ShortText, AfterValidator(check_shown)]
+ReplicaName = Annotated[ShownText, StringConstraints(min_length=1)]
 Value = Annotated[str, StringConstraints(max_length=LONGEST_VALUE)]
 
 
@@ -131,10 +144,10 @@ class Refused(Document):
 class Acknowledgement(Document):
     """A gateway's word that it runs a version."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    epoch: ShortText
+    replica: ReplicaName
+    epoch: ShownText
     version: Annotated[int, Field(ge=0, le=2**53)]
-    rejected: Annotated[list[Refused], Field(max_length=1000)] = []
+    rejected: Annotated[list[Refused], Field(max_length=MOST_REJECTED)] = []
 
 
 class EndpointDocument(BaseModel):
@@ -268,18 +281,18 @@ class GatewayList(BaseModel):
 class GatewayStanding(Document):
     """How a gateway is, in its own words."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     workers: Annotated[int, Field(ge=0, le=4096)]
     links: Annotated[int, Field(ge=0, le=2**53)]
     openings: Annotated[int, Field(ge=0, le=2**53)]
     draining: bool
-    addresses: Annotated[list[ShortText], Field(max_length=16)] = []
+    addresses: Annotated[list[ShownText], Field(max_length=16)] = []
 
 
 class GatewayRequest(Document):
     """A signing request in PEM of a gateway with a home of its own; of it only the key is used."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     csr: Annotated[str, StringConstraints(max_length=16 * 1024)]
 
 

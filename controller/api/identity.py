@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
-from controller.api.documents import Document, ShortText
+from controller.api.documents import Document, ReplicaName, ShortText
 from controller.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from router.access import AccessLevel
 from router.credentials import LONGEST_NAME, check_person_name
@@ -263,7 +263,7 @@ class GatewayEntry(Document):
 class GatewayEntries(Document):
     """What a gateway replica saw since it told last."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     entries: Annotated[list[GatewayEntry], Field(max_length=MOST_ENTRIES_AT_ONCE)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from controller import gatewaytokens
 from tests.controller.api.conftest import Api, Lines
 
 STREAM = "/v1/routes/stream?replica={}&instance={}&workers=2&number=3&software=1.2.3"
+SAID = ("software", "instance", "epoch")
 STANDING = {"workers": 2, "links": 5, "openings": 1, "draining": True, "addresses": ["10.0.0.1:443"]}
 
 
@@ -140,6 +142,27 @@ async def test_a_bad_name_is_told(api: Api) -> None:
     for name in ("", "Berlin", "a b", "-a", "x" * 64):
         refused = await api.admin.post("/v1/gateway-tokens", json={"name": name})
         assert (refused.status_code, "expected at most 63" in refused.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize("letter", ["\0", "\x1b", "\x9b", "\n", "\u202e"])
+async def test_what_a_gateway_says_of_itself_can_be_stored_and_shown(api: Api, letter: str) -> None:
+    """A NUL would keep replicas of the controller from telling each other of all gateways, and ESC moves a cursor."""
+    word, there = f"berlin-{letter}", quote(letter)
+    token = await token_of(api, "berlin")
+    async with api.caller(token) as berlin:
+        with trio.fail_after(10):  # a stream that is not refused does not end
+            for query in (f"replica=berlin-{there}", *(f"replica=berlin&{each}={there}" for each in SAID)):
+                assert (await berlin.get(f"/v1/routes/stream?{query}")).status_code == 422
+        for path, body in (
+            ("ack", {"replica": word, "epoch": "e", "version": 1}),
+            ("ack", {"replica": "berlin", "epoch": letter, "version": 1}),
+            ("standing", {"replica": word, **STANDING}),
+            ("standing", {"replica": "berlin", **STANDING, "addresses": [letter]}),
+            ("audit", {"replica": word, "entries": []}),
+            ("certificate", {"replica": word, "csr": ""}),
+        ):
+            refused = await berlin.post(f"/v1/routes/{path}", json=body)
+            assert (refused.status_code, "that can be shown" in refused.json()["detail"]) == (422, True), path
 
 
 async def test_there_are_no_more_tokens_than_may_be(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
