@@ -144,6 +144,15 @@ async def test_a_bad_name_is_told(api: Api) -> None:
         assert (refused.status_code, "expected at most 63" in refused.json()["detail"]) == (422, True)
 
 
+@pytest.mark.parametrize(("first", "second"), [("berlin", "berlin-2"), ("berlin-2", "berlin")])
+async def test_no_token_speaks_for_a_gateway_that_has_another(api: Api, first: str, second: str) -> None:
+    """It could end that one's stream, and acknowledge for it."""
+    await token_of(api, first)
+    refused = await api.admin.post("/v1/gateway-tokens", json={"name": second})
+    assert (refused.status_code, "a token of 'berlin' speaks for 'berlin-2'" in refused.json()["detail"]) == (409, True)
+    await token_of(api, "berlin2")
+
+
 @pytest.mark.parametrize("letter", ["\0", "\x1b", "\x9b", "\n", "\u202e"])
 async def test_what_a_gateway_says_of_itself_can_be_stored_and_shown(api: Api, letter: str) -> None:
     """A NUL would keep replicas of the controller from telling each other of all gateways, and ESC moves a cursor."""
