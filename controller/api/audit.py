@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AfterValidator
 
 from controller.api.access import Called
-from controller.api.documents import timestamp
+from controller.api.documents import check_shown, timestamp
 from controller.api.identity import (
     MOST_ENTRIES_AT_ONCE,
     EntryDocument,
@@ -21,6 +22,7 @@ from controller.names import name_of
 from controller.store.journal import Question
 from router.access import AccessLevel
 
+Shown = Annotated[str, AfterValidator(check_shown)]  # PostgreSQL takes no NUL, not even in a question
 Moment = Annotated[str | None, Query(max_length=40)]
 
 
@@ -33,8 +35,8 @@ def audit_router(control: Control) -> APIRouter:
         caller: Called,
         since: Moment = None,
         until: Moment = None,
-        user: Annotated[str | None, Query(max_length=100)] = None,
-        pod: Annotated[str, Query(max_length=64)] = "",
+        user: Annotated[Shown | None, Query(max_length=100)] = None,
+        pod: Annotated[Shown, Query(max_length=64)] = "",
         outcome: Outcome | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES_AT_ONCE)] = 100,
     ) -> EntryList:

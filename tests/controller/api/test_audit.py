@@ -78,6 +78,9 @@ async def test_changes_and_refusals_are_written_with_who_and_from_where(api: Api
     [
         seen(-1.0),
         seen(float("1e300")),
+        seen(who="a\0"),
+        seen(pod="a\0"),
+        seen(address="a\0"),
         seen(outcome="changed"),  # gateways change nothing
         seen(who="x" * 101),
         seen(what="x" * 401),
@@ -98,7 +101,8 @@ async def test_no_more_than_a_thousand_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["since=yesterday", "limit=0", "limit=1001", "outcome=maybe", "until=99999999999999999"]
+    "query",
+    ["since=yesterday", "limit=0", "limit=1001", "outcome=maybe", "until=99999999999999999", "user=%00", "pod=%00"],
 )
 async def test_questions_that_cannot_be(api: Api, query: str) -> None:
     answer = await api.admin.get(f"/v1/audit?{query}")
