@@ -203,6 +203,7 @@ async def test_what_a_gateway_says_it_rejects_is_bounded(feed: Feed) -> None:
     """It may tell again and again of one version, each time of other hosts."""
     async with aclosing(feed.follow("one", 1)) as stream:
         await anext(stream)
+        told: list[Rejected] = []
         for number in range(3):
             told = [Rejected(f"{number}.{each}", "no") for each in range(MOST_REJECTED)]
             feed.acknowledge("one", feed.version, told)
