@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.peer import is_gateway
 from controller import gatewaytokens
+from gateway.following import Controller, ControllerFeed, Who
+from router.snapshot import MOST_REJECTED, Rejected, Version
 from tests.controller.api.conftest import Api, Lines
 
 STREAM = "/v1/routes/stream?replica={}&instance={}&workers=2&number=3&software=1.2.3"
@@ -172,6 +174,21 @@ async def test_what_a_gateway_says_of_itself_can_be_stored_and_shown(api: Api, l
         ):
             refused = await berlin.post(f"/v1/routes/{path}", json=body)
             assert (refused.status_code, "that can be shown" in refused.json()["detail"]) == (422, True), path
+
+
+async def test_a_gateway_that_can_use_next_to_nothing_is_heard_all_the_same(api: Api) -> None:
+    """One of an older version may have to refuse every route."""
+    own = Controller("http://controller", api.settings.home / "gateway.token", api.settings.socket)
+    feed, (send, receive) = ControllerFeed(own, Who("one", 1)), trio.open_memory_channel[Any](1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.follow, send)
+        document = await receive.receive()
+        refused = [Rejected(f"{number}.{'x' * 400}", "why" * 1000) for number in range(2 * MOST_REJECTED)]
+        await feed.acknowledge(Version(document["epoch"], document["version"]), refused)
+        (found,) = await gateways(api)
+        assert (found["current"], len(found["rejected"])) == (True, MOST_REJECTED)
+        nursery.cancel_scope.cancel()
+    await feed.aclose()
 
 
 async def test_there_are_no_more_tokens_than_may_be(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
