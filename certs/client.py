@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 PREFIX = "podgate:user:"
 LARGEST_REQUEST = 16 * 1024  # bytes of a signing request
-SMALLEST_RSA = 2048  # bits
+SMALLEST_RSA, SMALLEST_CURVE = 2048, 256  # bits
 
 
 class InvalidRequest(ValueError):
@@ -55,9 +55,14 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
         key = request.public_key()
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise InvalidRequest("expected a certificate signing request in PEM") from error
-    strong = isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey) or (
-        isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
+    strong = (
+        isinstance(key, ed25519.Ed25519PublicKey)
+        or (isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= SMALLEST_CURVE)
+        or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA)
     )
     if not sound or not strong:
-        raise InvalidRequest("the request's key must be EC, Ed25519 or RSA of at least 2048 bits, and have signed it")
+        raise InvalidRequest(
+            "the request's key must be EC of at least 256 bits, Ed25519, or RSA of at least 2048 bits, "
+            "and have signed the request"
+        )
     return request

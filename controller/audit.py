@@ -6,6 +6,7 @@ A change is written in the same transaction as what it changes; what changes not
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from controller.desk import Desk
@@ -40,6 +41,11 @@ class Audit:
     async def write(self, entries: Sequence[Entry]) -> None:
         """Write entries. Raises StoreFailure."""
         await self._desk.do(partial(self._desk.store.note, entries))
+
+    async def take(self, entries: Sequence[Entry]) -> None:
+        """Write what others tell. None is later than now: it would hide all that happens until then."""
+        now = self._now()
+        await self.write([replace(entry, at=min(entry.at, now)) for entry in entries])
 
     async def refused(self, by: By, what: str, *, pod: str = "", detail: str = "") -> None:
         """Write that somebody was refused: of what they try again and again, once in `PAUSE`, or they could push out

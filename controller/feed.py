@@ -35,6 +35,7 @@ from controller.pulse import Pulse
 from router.credentials import Credential, Issuer
 from router.model import Route, RouteState
 from router.snapshot import (
+    MOST_REJECTED,
     NO_VERSION,
     CredentialChange,
     Rejected,
@@ -212,7 +213,8 @@ class Feed:
             if version.epoch == gateway.acknowledged.epoch and version.number < gateway.acknowledged.number:
                 return
             kept = {host: found for host, found in gateway.rejected.items() if self._still(host, found[0], version)}
-            gateway.rejected = kept | {host: (version.number, reason) for host, reason in rejected}
+            kept |= {host: (version.number, reason) for host, reason in rejected}
+            gateway.rejected = dict(list(kept.items())[-MOST_REJECTED:])
         gateway.acknowledged = version
         self._changed.beat()
 

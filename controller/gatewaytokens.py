@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert
 
 from controller.audit import Audit
 from controller.desk import Desk
-from controller.gateways import OF_ONE
+from controller.gateways import OF_ONE, may_speak_for
 from controller.identity import By, Conflict, UnknownToken
 from controller.names import hash_of, new_secret
 from controller.pulse import Pulse
@@ -40,6 +40,10 @@ class GatewayTokens:
             names = self.names()
             if name in names:
                 raise Conflict(f"gateway {name!r} has a token already; revoke it first, or choose another name", "name")
+            for other in names:
+                if may_speak_for(OF_ONE + other, name) or may_speak_for(OF_ONE + name, other):
+                    first, second = sorted((name, other))
+                    raise Conflict(f"a token of {first!r} speaks for {second!r}, too; choose another name", "name")
             if len(names) >= MOST_TOKENS:
                 raise Conflict(f"there are {MOST_TOKENS} tokens of gateways already; revoke some first")
             text, scope = PREFIX + new_secret(), OF_ONE + name

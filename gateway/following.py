@@ -22,10 +22,11 @@ import trio
 from gateway.enrolment import Enrolment, Signed
 from gateway.sources import Documents, NotUp
 from gateway.standing import Standing
-from router.snapshot import Rejected, Version
+from router.snapshot import MOST_REJECTED, Rejected, Version
 
 SILENCE = 15.0  # seconds without a document until a controller is taken for gone; it pings every 5 s
 LONGEST_TOKEN = 1024  # bytes
+LONGEST_REASON = 500  # characters of why a route was refused: a thousand of them fit into what a controller takes
 UNAUTHORIZED, FORBIDDEN, CONFLICT = 401, 403, 409
 
 
@@ -182,7 +183,7 @@ class ControllerFeed:
             "ack",
             epoch=version.epoch,
             version=version.number,
-            rejected=[{"host": item.host, "reason": item.reason} for item in rejected],
+            rejected=[{"host": host[:300], "reason": why[:LONGEST_REASON]} for host, why in rejected[:MOST_REJECTED]],
         )
 
     async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from gateway.metrics import CONTENT_TYPE, Page
 
 LARGEST_HEAD = 4096  # bytes of a request's head: probes send a few hundred
 PATIENCE = 5.0  # seconds for a request to come and its answer to be taken
-MOST_CONNECTIONS = 64  # at once; further ones are closed
+MOST_CONNECTIONS = 64  # at once; for a further one that which came first is closed: a probe has asked by then
 _END = b"\r\n\r\n"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -32,7 +32,7 @@ class Health:
         self._listener = listen(*place, 1)[0]
         self._why_not_ready = why_not_ready
         self._metrics = metrics
-        self._served = 0
+        self._served: dict[trio.CancelScope, None] = {}  # by when they came
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
 
     async def serve(self) -> None:
@@ -41,15 +41,19 @@ class Health:
         async with trio.open_nursery() as nursery, listener:
             while True:
                 stream = await accepted(listener, "health")
-                if self._served >= MOST_CONNECTIONS:
-                    await stream.aclose()
-                    continue
-                nursery.start_soon(self._serve_one, stream)
+                if len(self._served) >= MOST_CONNECTIONS:
+                    self._end(next(iter(self._served)))
+                limit = trio.CancelScope(deadline=trio.current_time() + PATIENCE)
+                self._served[limit] = None
+                nursery.start_soon(self._serve_one, stream, limit)
 
-    async def _serve_one(self, stream: trio.SocketStream) -> None:
-        self._served += 1
+    def _end(self, limit: trio.CancelScope) -> None:
+        limit.cancel()
+        self._served.pop(limit, None)
+
+    async def _serve_one(self, stream: trio.SocketStream, limit: trio.CancelScope) -> None:
         try:
-            with trio.move_on_after(PATIENCE):
+            with limit:
                 async with stream:
                     head = await _receive_head(stream)
                     if head:
@@ -59,7 +63,7 @@ class Health:
         except trio.BrokenResourceError:
             pass  # it has left
         finally:
-            self._served -= 1
+            self._end(limit)
 
 
 async def _receive_head(stream: trio.SocketStream) -> bytes:

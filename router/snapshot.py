@@ -22,6 +22,8 @@ from router.model import Route
 from router.routedocument import InvalidRoute, host_of_document, parse_route
 from router.table import RouteTable
 
+MOST_REJECTED = 1000  # that a gateway tells of, and that are remembered of it
+
 
 class InvalidDocument(ValueError):
     """A document that is not a snapshot or a delta at all, or not the one that must come next."""

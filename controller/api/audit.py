@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AfterValidator
 
 from controller.api.access import Called
-from controller.api.documents import timestamp
+from controller.api.documents import check_shown, timestamp
 from controller.api.peopledocuments import MOST_ENTRIES_AT_ONCE, EntryDocument, EntryList, GatewayEntries
 from controller.api.problems import Problem
 from controller.api.routes import check_replica
@@ -16,6 +17,7 @@ from controller.names import name_of
 from controller.store.journal import Question
 from router.access import AccessLevel
 
+Shown = Annotated[str, AfterValidator(check_shown)]  # PostgreSQL takes no NUL, not even in a question
 Moment = Annotated[str | None, Query(max_length=40)]
 
 
@@ -28,8 +30,8 @@ def audit_router(control: Control) -> APIRouter:
         caller: Called,
         since: Moment = None,
         until: Moment = None,
-        user: Annotated[str | None, Query(max_length=100)] = None,
-        pod: Annotated[str, Query(max_length=64)] = "",
+        user: Annotated[Shown | None, Query(max_length=100)] = None,
+        pod: Annotated[Shown, Query(max_length=64)] = "",
         outcome: Outcome | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES_AT_ONCE)] = 100,
     ) -> EntryList:
@@ -53,9 +55,9 @@ def audit_router(control: Control) -> APIRouter:
 
     @router.post("/routes/audit", status_code=204, tags=["routes"])
     async def tell_audit(told: GatewayEntries, caller: Called) -> None:
-        """Tell who connected to what, or was refused; for gateways."""
+        """Tell who connected to what, or was refused; for gateways. What their clocks have in the future is now."""
         check_replica(caller, told.replica)
-        await control.people.audit.write(
+        await control.people.audit.take(
             [
                 Entry(each.at, each.who, each.what, each.pod, each.address, Outcome(each.outcome), each.detail)
                 for each in told.entries

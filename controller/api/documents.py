@@ -6,9 +6,21 @@ What callers send is checked and bounded there; what they get is plain.
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+
+def check_shown(text: str) -> str:
+    """Give a text that is stored and shown as it is: no NUL, which PostgreSQL takes nowhere, nor anything that moves a
+    cursor. Raises ValueError.
+    """
+    if not text.isprintable():
+        raise ValueError("expected nothing but letters that can be shown")
+    return text
+
 
 ShortText = Annotated[str, StringConstraints(max_length=128)]
+ShownText = Annotated[ShortText, AfterValidator(check_shown)]
+ReplicaName = Annotated[ShownText, StringConstraints(min_length=1)]
 
 
 class Document(BaseModel):

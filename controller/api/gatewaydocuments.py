@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
-from controller.api.documents import Document, ShortText
+from controller.api.documents import Document, ReplicaName, ShortText, ShownText
 from controller.gateways import check_name
+from router.snapshot import MOST_REJECTED
 
 
 class Refused(Document):
@@ -18,10 +19,10 @@ class Refused(Document):
 class Acknowledgement(Document):
     """A gateway's word that it runs a version."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    epoch: ShortText
+    replica: ReplicaName
+    epoch: ShownText
     version: Annotated[int, Field(ge=0, le=2**53)]
-    rejected: list[Refused] = Field(default=[], max_length=1000)
+    rejected: list[Refused] = Field(default=[], max_length=MOST_REJECTED)
 
 
 class GatewayDocument(BaseModel):
@@ -60,18 +61,18 @@ class GatewayList(BaseModel):
 class GatewayStanding(Document):
     """How a gateway is, in its own words."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     workers: Annotated[int, Field(ge=0, le=4096)]
     links: Annotated[int, Field(ge=0, le=2**53)]
     openings: Annotated[int, Field(ge=0, le=2**53)]
     draining: bool
-    addresses: list[ShortText] = Field(default=[], max_length=16)
+    addresses: list[ShownText] = Field(default=[], max_length=16)
 
 
 class GatewayRequest(Document):
     """A signing request in PEM of a gateway with a home of its own; of it only the key is used."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     csr: Annotated[str, StringConstraints(max_length=16 * 1024)]
 
 

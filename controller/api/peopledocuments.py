@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, field_validator
 
-from controller.api.documents import Document, ShortText
+from controller.api.documents import Document, ReplicaName, ShortText, check_shown
 from controller.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from router.access import AccessLevel
 from router.credentials import LONGEST_NAME, check_person_name
@@ -17,7 +17,7 @@ MOST_ENTRIES_AT_ONCE = 1000
 
 Password = Annotated[str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]
 GivenPassword = Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD)]
-Email = Annotated[str, StringConstraints(max_length=254)]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(check_shown)]
 PersonName = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 TokenName = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@ -]*)$")
@@ -252,18 +252,18 @@ class GatewayEntry(Document):
     """What a gateway saw."""
 
     at: Annotated[float, Field(ge=0, le=2**40, allow_inf_nan=False, strict=False)]
-    who: Annotated[str, StringConstraints(max_length=100)]
+    who: Annotated[str, StringConstraints(max_length=100), AfterValidator(check_shown)]
     what: Annotated[str, StringConstraints(max_length=400)]  # it may name a host, of 253 characters
-    pod: Annotated[str, StringConstraints(max_length=64)] = ""
-    address: Annotated[str, StringConstraints(max_length=64)] = ""
-    outcome: Annotated[str, StringConstraints(pattern="^(allowed|refused|changed)$")]
+    pod: Annotated[str, StringConstraints(max_length=64), AfterValidator(check_shown)] = ""
+    address: Annotated[str, StringConstraints(max_length=64), AfterValidator(check_shown)] = ""
+    outcome: Annotated[str, StringConstraints(pattern="^(allowed|refused)$")]
     detail: Annotated[str, StringConstraints(max_length=500)] = ""
 
 
 class GatewayEntries(Document):
     """What a gateway replica saw since it told last."""
 
-    replica: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    replica: ReplicaName
     entries: Annotated[list[GatewayEntry], Field(max_length=MOST_ENTRIES_AT_ONCE)]
 
 

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import trio
 from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator
 
 from certs.authority import Authority
 from certs.client import InvalidRequest
 from certs.files import CertificateProblem
 from controller.api.access import Called
+from controller.api.documents import check_shown
 from controller.api.gatewaydocuments import Acknowledgement, GatewayCertificates, GatewayRequest, GatewayStanding
 from controller.api.problems import Problem
 from controller.api.streaming import Stream
@@ -23,10 +25,10 @@ LARGEST_VERSION = 2**53 - 1  # that every reader of JSON reads as it is
 MOST_GATEWAYS = 1000  # live at once
 _NOT_LIVE = "this replica has no open stream; open one at /v1/routes/stream first"
 
-Name = Annotated[str, Query(min_length=1, max_length=128)]
+Name = Annotated[str, Query(min_length=1, max_length=128), AfterValidator(check_shown)]
 Workers = Annotated[int, Query(ge=1, le=MOST_WORKERS)]
 Number = Annotated[int, Query(ge=0, le=63)]
-Word = Annotated[str, Query(max_length=64)]
+Word = Annotated[str, Query(max_length=64), AfterValidator(check_shown)]
 
 
 class NdjsonStream(Response):

@@ -9,7 +9,7 @@ import typer
 
 from podgate.cli.client import Client, Document, Target
 from podgate.cli.measures import moment
-from podgate.cli.output import Json, answer, answer_json, answer_table, talk, visible
+from podgate.cli.output import Json, answer, answer_json, answer_table, json_text, talk, visible
 from podgate.cli.suggestions import Named, look_for
 
 PAUSE = 1.0  # seconds between two looks while following
@@ -40,7 +40,7 @@ def audit(
             _check_known(client, Named(noun, name))
     if follow:
         for entry in _followed(client, asked):
-            answer(json.dumps(entry, ensure_ascii=False) if as_json else "  ".join(_row(entry)))
+            answer(json_text(entry) if as_json else "  ".join(_row(entry)))
         return
     found = client.get("audit", extra_time=0, **asked)
     if as_json:

@@ -22,7 +22,7 @@ import typer
 from podgate.cli.bolt import Database, Server
 from podgate.cli.client import Target
 from podgate.cli.failure import Failure
-from podgate.cli.output import answer, answer_table, progress, talk
+from podgate.cli.output import answer, answer_table, json_text, progress, talk
 
 LEAVE = frozenset({":quit", ":exit", "quit", "exit"})
 HELP = """\
@@ -120,7 +120,7 @@ def _run(graph: Database, statement: str, as_json: bool) -> None:
         found = graph.run(statement)
     if as_json:
         rows = [dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows]
-        answer(json.dumps(rows, ensure_ascii=False))
+        answer(json_text(rows))
         return
     if found.rows:
         answer_table(found.columns, [[shown(value) for value in row] for row in found.rows])

@@ -18,20 +18,26 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard o
 
 
 def answer(text: str) -> None:
-    """Write a line of the answer."""
-    typer.echo(text)
+    """Write a line of the answer, or several."""
+    typer.echo(_lines(text))
 
 
 def answer_json(value: object) -> None:
     """Write the answer as JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    typer.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Write JSON in which letters are themselves, and what would move a terminal's cursor is escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def answer_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write the answer as a table."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
+        table.add_row(*(Text(visible(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
@@ -50,7 +56,7 @@ def visible(value: object) -> str:
 
 def talk(text: str) -> None:
     """Tell a person something that is not the answer."""
-    typer.echo(text, err=True)
+    typer.echo(_lines(text), err=True)
 
 
 @contextmanager
@@ -62,3 +68,7 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
         return
     with console.status(Text(text)) as spinner:
         yield lambda now: spinner.update(Text(f"{text}: {now}"))
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))

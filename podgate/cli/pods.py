@@ -1,6 +1,5 @@
 """`podgate pod …`: everything that is done to a pod."""
 
-import json
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from podgate.cli import endpoints
 from podgate.cli.client import Client, Document, Refused, Target
 from podgate.cli.failure import Failure
 from podgate.cli.levels import Access
-from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, answer_table, progress, talk
+from podgate.cli.output import EXIT_CODES, Json, answer, answer_json, answer_table, json_text, progress, talk, visible
 from podgate.cli.suggestions import Named, suggesting
 
 app = typer.Typer(help="Make, watch, start, stop and remove pods.", no_args_is_help=True)
@@ -146,7 +145,7 @@ def logs(
                 answer_json({"lines": list(lines)})
                 return
             for line in lines:
-                answer(json.dumps({"line": line}, ensure_ascii=False) if as_json else line)
+                typer.echo(json_text({"line": line}) if as_json else line)  # as it was written, colours and all
 
     with_suggestion(client, name, read)
 
@@ -232,7 +231,7 @@ def tell(pod: Document, as_json: bool) -> None:
         answer_json(pod)
         return
     routed = ", routed" if pod["routed"] else ", not routed"
-    message = f": {pod['message']}" if pod["message"] else ""
+    message = f": {visible(pod['message'])}" if pod["message"] else ""
     answer(
         f"{pod['name']} ({pod['template']}) is {pod['phase']}{routed if pod['phase'] == 'available' else ''}{message}"
     )

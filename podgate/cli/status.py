@@ -7,7 +7,7 @@ import typer
 
 from podgate.cli.client import Client, Document, NotRunning, Refused, Target
 from podgate.cli.failure import Failure
-from podgate.cli.output import Json, answer, answer_json, progress
+from podgate.cli.output import Json, answer, answer_json, progress, visible
 
 PAUSE = 0.1  # seconds between two tries while waiting
 STILL_STARTING = frozenset({502, 503, 504})  # answers of a gateway or controller that is not ready yet
@@ -60,6 +60,8 @@ def _show(found: Document) -> None:
         answer("gateways  none connected: pods cannot be reached")
     for gateway in found["gateways"]:
         state = "current" if gateway["current"] else f"at version {gateway['version']}"
-        answer(f"gateway   {gateway['replica']}: {gateway['workers']} workers, {state}, since {gateway['since']}")
+        answer(
+            f"gateway   {visible(gateway['replica'])}: {gateway['workers']} workers, {state}, since {gateway['since']}"
+        )
         for rejected in gateway.get("rejected", ()):
-            answer(f"          refuses {rejected['host']}: {rejected['reason']}")
+            answer(f"          refuses {visible(rejected['host'])}: {visible(rejected['reason'])}")

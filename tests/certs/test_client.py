@@ -60,6 +60,8 @@ def test_it_ends_with_its_authority_and_is_not_signed_after_that(authority: Auth
         b"x" * 20_000,
         b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
         request(rsa.generate_private_key(65537, 1024)),  # noqa: S505  # that is the point
+        request(ec.generate_private_key(ec.SECP192R1())),
+        request(ec.generate_private_key(ec.SECP224R1())),
     ],
 )
 def test_a_request_that_is_none_or_weak_is_refused(authority: Authority, pem: bytes) -> None:

@@ -15,7 +15,7 @@ from controller.gateways import NotLive, NotPublished
 from controller.pulse import Pulse
 from router.credentials import Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress
-from router.snapshot import Rejected, Routes, Version, advance
+from router.snapshot import MOST_REJECTED, Rejected, Routes, Version, advance
 from tests.peers import DEADLINE
 
 
@@ -239,6 +239,17 @@ async def test_credentials_travel_beside_the_routes(feed: Feed) -> None:
         feed.put_credentials("keys", ())
         routes = await following(stream, routes, feed.version)
         assert (len(routes.credentials), len(routes.table)) == (0, 1)
+
+
+async def test_what_a_gateway_says_it_rejects_is_bounded(feed: Feed) -> None:
+    """It may tell again and again of one version, each time of other hosts."""
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        told: list[Rejected] = []
+        for number in range(3):
+            told = [Rejected(f"{number}.{each}", "no") for each in range(MOST_REJECTED)]
+            feed.acknowledge("one", feed.version, told)
+        assert list(feed.gateways["one"].rejected) == [host for host, _ in told]
 
 
 async def test_a_rejected_record_is_remembered_until_it_is_mended(feed: Feed) -> None:

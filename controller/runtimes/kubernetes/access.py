@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 
@@ -137,7 +138,7 @@ def _access(
         return {each["key"]: each["value"] for each in shown.values() if each["in"] == "header" and each["value"]}
 
     return Access(
-        url=str(found.host).rstrip("/"),
+        url=_url(str(found.host)),
         verify=_verification(found),
         server_name=found.tls_server_name or "",
         proxy=found.proxy or "",
@@ -162,3 +163,10 @@ def _verification(found: Any) -> ssl.SSLContext | bool:  # noqa: ANN401
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _url(host: str) -> str:
+    """Give where the API is, which owners of pods are told when it does not answer. Raises SettingsProblem."""
+    if "@" in urlsplit(host).netloc:
+        raise SettingsProblem("kubernetes: the cluster's server has a user in its address; name that one in `users`")
+    return host.rstrip("/")

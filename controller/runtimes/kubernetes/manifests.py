@@ -34,9 +34,11 @@ SECRET_TYPE = f"{PREFIX}/pod"  # of our Secrets: the API lets no Secret become o
 PART_OF, COMPONENT = "app.kubernetes.io/part-of", "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
-# Where clouds tell any machine, and so any pod, its credentials: most; AWS for containers; Azure; Alibaba; AWS by IPv6.
-METADATA_SERVICES = ("169.254.169.254/32", "169.254.170.0/24", "168.63.129.16/32", "100.100.100.200/32")
-METADATA_SERVICES_6 = ("fd00:ec2::254/128",)
+# Where clouds tell any machine, and so any pod, its credentials: most, and GKE's stand-in for it (.252), to which a
+# policy sees packets for .254 go; AWS for containers; Azure; Alibaba; AWS by IPv6, for machines and for containers;
+# Google by IPv6.
+METADATA_SERVICES = ("169.254.169.0/24", "169.254.170.0/24", "168.63.129.16/32", "100.100.100.200/32")
+METADATA_SERVICES_6 = ("fd00:ec2::/64", "fd20:ce::254/128")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -11,10 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.peer import is_gateway
 from controller import gatewaytokens
+from gateway.following import Controller, ControllerFeed, Who
+from router.snapshot import MOST_REJECTED, Rejected, Version
 from tests.controller.api.conftest import Api, Lines
 from tests.peers import DEADLINE
 
 STREAM = "/v1/routes/stream?replica={}&instance={}&workers=2&number=3&software=1.2.3"
+SAID = ("software", "instance", "epoch")
 STANDING = {"workers": 2, "links": 5, "openings": 1, "draining": True, "addresses": ["10.0.0.1:443"]}
 
 
@@ -141,6 +145,51 @@ async def test_a_bad_name_is_told(api: Api) -> None:
     for name in ("", "Berlin", "a b", "-a", "x" * 64):
         refused = await api.admin.post("/v1/gateway-tokens", json={"name": name})
         assert (refused.status_code, "expected at most 63" in refused.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(("first", "second"), [("berlin", "berlin-2"), ("berlin-2", "berlin")])
+async def test_no_token_speaks_for_a_gateway_that_has_another(api: Api, first: str, second: str) -> None:
+    """It could end that one's stream, and acknowledge for it."""
+    await token_of(api, first)
+    refused = await api.admin.post("/v1/gateway-tokens", json={"name": second})
+    assert (refused.status_code, "a token of 'berlin' speaks for 'berlin-2'" in refused.json()["detail"]) == (409, True)
+    await token_of(api, "berlin2")
+
+
+@pytest.mark.parametrize("letter", ["\0", "\x1b", "\x9b", "\n", "\u202e"])
+async def test_what_a_gateway_says_of_itself_can_be_stored_and_shown(api: Api, letter: str) -> None:
+    """A NUL would keep replicas of the controller from telling each other of all gateways, and ESC moves a cursor."""
+    word, there = f"berlin-{letter}", quote(letter)
+    token = await token_of(api, "berlin")
+    async with api.caller(token) as berlin:
+        with trio.fail_after(10):  # a stream that is not refused does not end
+            for query in (f"replica=berlin-{there}", *(f"replica=berlin&{each}={there}" for each in SAID)):
+                assert (await berlin.get(f"/v1/routes/stream?{query}")).status_code == 422
+        for path, body in (
+            ("ack", {"replica": word, "epoch": "e", "version": 1}),
+            ("ack", {"replica": "berlin", "epoch": letter, "version": 1}),
+            ("standing", {"replica": word, **STANDING}),
+            ("standing", {"replica": "berlin", **STANDING, "addresses": [letter]}),
+            ("audit", {"replica": word, "entries": []}),
+            ("certificate", {"replica": word, "csr": ""}),
+        ):
+            refused = await berlin.post(f"/v1/routes/{path}", json=body)
+            assert (refused.status_code, "that can be shown" in refused.json()["detail"]) == (422, True), path
+
+
+async def test_a_gateway_that_can_use_next_to_nothing_is_heard_all_the_same(api: Api) -> None:
+    """One of an older version may have to refuse every route."""
+    own = Controller("http://controller", api.settings.home / "gateway.token", api.settings.socket)
+    feed, (send, receive) = ControllerFeed(own, Who("one", 1)), trio.open_memory_channel[Any](1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.follow, send)
+        document = await receive.receive()
+        refused = [Rejected(f"{number}.{'x' * 400}", "why" * 1000) for number in range(2 * MOST_REJECTED)]
+        await feed.acknowledge(Version(document["epoch"], document["version"]), refused)
+        (found,) = await gateways(api)
+        assert (found["current"], len(found["rejected"])) == (True, MOST_REJECTED)
+        nursery.cancel_scope.cancel()
+    await feed.aclose()
 
 
 async def test_there_are_no_more_tokens_than_may_be(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

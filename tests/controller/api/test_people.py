@@ -142,6 +142,7 @@ async def test_a_deleted_group_takes_its_grants_along(api: Api) -> None:
         ("POST", "/v1/users", {"name": "alice", "password": "short"}, 422),
         ("POST", "/v1/users", {"name": "alice", "password": "x" * 1025}, 422),
         ("POST", "/v1/users", {"name": "alice", "groups": ["admins"]}, 422),
+        ("POST", "/v1/users", {"name": "alice", "email": "a\0@example.org"}, 422),
         ("PATCH", "/v1/users/none", {"email": "x"}, 404),
         ("DELETE", "/v1/users/none", None, 404),
         ("POST", "/v1/users/none/sign-out", None, 404),

@@ -95,6 +95,16 @@ def test_kubeconfigs_that_cannot_be_used(tmp_path: Path, text: str | None, reaso
 
 
 @pytest.mark.usefixtures("official")
+def test_an_address_with_a_password_is_refused_and_not_told(tmp_path: Path, ca: trustme.CA) -> None:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG.format(server="https://joe:sesame@cluster.test:6443", ca="ca.pem"))
+    with pytest.raises(SettingsProblem, match="has a user in its address") as caught:
+        load_access(ClusterSettings(kubeconfig=str(file)))
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("official")
 def test_outside_a_cluster_a_kubeconfig_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(SettingsProblem, match="give --kubeconfig, or run in the cluster"):

@@ -1,6 +1,7 @@
 """Manifests, as literal expectations, and by the official schemas."""
 
 import base64
+import ipaddress
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +49,8 @@ FACTS = {
 }
 SELECTED = {"podgate.internal/pod": KEY, "podgate.internal/instance": "podgate"}
 NAMED = {"name": f"pg-{KEY}", "namespace": "podgate", "labels": LABELS}
-METADATA = ["169.254.169.254/32", "169.254.170.0/24", "168.63.129.16/32", "100.100.100.200/32"]
+METADATA = ["169.254.169.0/24", "169.254.170.0/24", "168.63.129.16/32", "100.100.100.200/32"]
+METADATA_6 = ["fd00:ec2::/64", "fd20:ce::254/128"]
 QUESTION = {"tcpSocket": {"port": 9000}}
 
 
@@ -201,7 +203,7 @@ def test_what_belongs_to_the_pod_of_an_image() -> None:
                     {
                         "to": [
                             {"ipBlock": {"cidr": "0.0.0.0/0", "except": METADATA}},
-                            {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}},
+                            {"ipBlock": {"cidr": "::/0", "except": METADATA_6}},
                         ]
                     },
                 ],
@@ -396,3 +398,24 @@ def test_quantities() -> None:
 
 def test_what_is_ours_is_found_by_its_labels() -> None:
     assert selector(SETTINGS) == "app.kubernetes.io/managed-by=podgate,podgate.internal/instance=podgate"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",  # most clouds
+        "169.254.169.252",  # GKE's metadata server: https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy
+        "169.254.170.2",  # AWS for tasks
+        "169.254.170.23",  # AWS for Kubernetes pods
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",  # Google
+        "168.63.129.16",
+        "100.100.100.200",
+    ],
+)
+def test_no_pod_reaches_what_tells_a_machine_its_credentials(address: str) -> None:
+    (policy,) = (each for each in belongings(app(), OWNER) if each["kind"] == "NetworkPolicy")
+    blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    closed = [ipaddress.ip_network(network) for block in blocks for network in block["except"]]
+    assert any(ipaddress.ip_address(address) in network for network in closed)
