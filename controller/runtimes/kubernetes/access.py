@@ -8,7 +8,7 @@ that fetch tokens), so it is imported when needed, and called in a thread.
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,9 @@ def load_access(settings: ClusterSettings) -> Access:
         sources = tuple(_sources(settings))
         stamp = stamp_of(sources)
         if settings.kubeconfig:
-            context = settings.context or None
+            # By its name from now on: who chooses another one for kubectl does not mean this controller.
+            context = settings.context or config.list_kube_config_contexts(settings.kubeconfig)[1]["name"]
+            settings = replace(settings, context=context)
             config.load_kube_config(settings.kubeconfig, context, found, persist_config=False)
         else:
             config.load_incluster_config(found)

@@ -188,10 +188,9 @@ class Cluster:
 def _may_help_again(status: int, attempt: int, content: JSON | None) -> bool:
     if status == 401:
         return attempt == 0
-    if (
-        status == 409
-    ):  # somebody else changed it at the same moment; what is meant for one version is meant for no other
-        return "resourceVersion" not in (content or {}).get("metadata", {})
+    if status == 409:  # somebody else changed it at the same moment
+        only_then = "resourceVersion" in (content or {}).get("metadata", {})  # meant for one version, and no other
+        return not only_then
     return status in _BUSY
 
 

@@ -98,7 +98,10 @@ class Lines:
             self._note(f"they did not come within {CREDENTIALS_LIMIT:.0f} s")
             return
         except Exception as error:  # noqa: BLE001  # files and programs of the kubeconfig, which may fail in any way
-            self._note(str(error))
+            self._note(str(error) or type(error).__name__)
+            return
+        if access.url != self._line.access.url:
+            self._note(f"they are for another cluster, {access.url}; if that is meant, start Podgate anew")
             return
         before, self._line = self._line, Line(access, self._connected(access), {})
         before.followed = True
@@ -109,7 +112,7 @@ class Lines:
 
     def _note(self, problem: str) -> None:
         if problem != self._problem:
-            log.warning("kubernetes: new credentials cannot be read, so those from before are shown: %s", problem)
+            log.warning("kubernetes: new credentials cannot be used, so those from before are shown: %s", problem)
         self._problem = problem
 
 

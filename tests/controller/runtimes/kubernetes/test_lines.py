@@ -166,10 +166,38 @@ async def test_what_cannot_be_read_again_leaves_what_there_was(
             file.write_text(text)
         for _ in range(3):
             assert await cluster.get(POD) is not None
-        assert caplog.text.count("new credentials cannot be read, so those from before are shown") == 1
+        assert caplog.text.count("new credentials cannot be used, so those from before are shown") == 1
         write(file, api.url, {"token": "second"})
         api.token = "second"
         assert await cluster.get(POD) is not None
+
+
+async def test_a_kubeconfig_that_leads_elsewhere_by_now_is_not_followed(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look_again(monkeypatch)
+    file = tmp_path / "config"
+    write(file, api.url, {"token": "first"})
+    async with Cluster(access_by(file)) as cluster:
+        assert await cluster.get(POD) is not None
+        write(file, "http://127.0.0.1:9", {"token": "theirs"})
+        assert await cluster.get(POD) is not None
+    assert "they are for another cluster, http://127.0.0.1:9; if that is meant, start Podgate anew" in caplog.text
+
+
+async def test_another_context_that_kubectl_uses_by_now_is_not_followed(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_again(monkeypatch)
+    file = tmp_path / "config"
+    write(file, api.url, {"token": "first"})
+    async with Cluster(access_by(file)) as cluster:
+        content = json.loads(file.read_text())
+        content["contexts"].append({"name": "there", "context": {"cluster": "c", "user": "v"}})
+        content["users"].append({"name": "v", "user": {"token": "theirs"}})
+        file.write_text(json.dumps({**content, "current-context": "there"}))
+        assert await cluster.get(POD) is not None
+    assert len(api.requests) == 1
 
 
 async def test_who_reads_on_an_old_line_is_not_cut_off(

@@ -91,6 +91,15 @@ async def until_asked(api: ApiServer, times: int) -> None:
             await trio.lowlevel.checkpoint()
 
 
+async def break_off(api: ApiServer, reader: Reader) -> None:
+    """Tell a line, end the answer, and refuse the next."""
+    api.write(LOG, b"one\n")
+    await reader.until("one\n")
+    api.faults.append(Fault(500, part="/log?"))
+    await api.end_streams()
+    await until_asked(api, 2)
+
+
 async def test_a_server_that_ends_the_answer_is_asked_again(api: ApiServer, living: Living) -> None:
     async with reading(living) as reader:
         for number in range(5):
@@ -173,11 +182,7 @@ async def test_what_a_rotation_took_away_is_said_to_be_missing(api: ApiServer, l
 async def test_the_rest_of_a_start_is_given_before_the_next(api: ApiServer, living: Living) -> None:
     """The answer broke off, and before it could be asked for again the container had been started again."""
     async with reading(living) as reader:
-        api.write(LOG, b"one\n")
-        await reader.until("one\n")
-        api.faults.append(Fault(500, part="/log?"))
-        await api.end_streams()
-        await until_asked(api, 2)
+        await break_off(api, reader)
         api.write(LOG, b"two\nwithout an end")
         started(api, restarts=1)
         api.write(LOG, b"three\n")
@@ -188,11 +193,7 @@ async def test_the_rest_of_a_start_is_given_before_the_next(api: ApiServer, livi
 
 async def test_a_start_that_nobody_has_any_more_is_said_to_be_missing(api: ApiServer, living: Living) -> None:
     async with reading(living) as reader:
-        api.write(LOG, b"one\n")
-        await reader.until("one\n")
-        api.faults.append(Fault(500, part="/log?"))
-        await api.end_streams()
-        await until_asked(api, 2)
+        await break_off(api, reader)
         started(api, restarts=2)
         api.write(LOG, b"three\n")
         await reader.until("three\n")
