@@ -5,8 +5,7 @@ of one short memory that all gateways share, or a new snapshot when that no long
 no memory. A gateway is live while its stream is open.
 
 A change goes out at once where nothing did shortly before. Where changes come one after the other, those of a few
-milliseconds travel together, the longer the more gateways there are: each piece costs the controller a write and an
-acknowledgement for every gateway, and there may be hundreds of changes a second.
+milliseconds travel together (`controller.pacing`).
 
 Replicas of a controller (`controller.replicas.feed`) number their versions as the store they share does.
 """
@@ -47,8 +46,6 @@ from router.snapshot import (
 PING_EVERY = 5.0  # seconds
 REMEMBERED_DELTAS = 4096  # of some 500 bytes: what changes in seconds where much does
 MOST_REMEMBERED = 8 * 1024 * 1024  # bytes of these
-PIECES_A_SECOND = 200.0  # to all gateways together; each is acknowledged
-LONGEST_GATHERING = 0.25  # seconds that a change waits for others, however many gateways there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,16 +181,17 @@ class Feed:
         try:
             number, lines = self._snapshot()
             yield lines
-            next_at = trio.current_time()
             while self.gateways.get(replica) is gateway:
-                if number != self._version.number:
-                    await trio.sleep_until(next_at)
-                    gathering = min(len(self.gateways) / PIECES_A_SECOND, LONGEST_GATHERING)
-                    next_at = trio.current_time() + gathering
+                due = gateway.pace.due(trio.current_time(), len(self.gateways))
+                if number == self._version.number:
+                    if not await self._published_in_time():
+                        yield _line({"kind": "ping"})
+                elif due > trio.current_time():
+                    await trio.sleep_until(due)
+                else:
                     number, lines = self._after(number)
+                    gateway.pace.told(number, trio.current_time())
                     yield lines
-                elif not await self._published_in_time():
-                    yield _line({"kind": "ping"})
         finally:
             if self.gateways.get(replica) is gateway:
                 del self.gateways[replica]
@@ -215,6 +213,7 @@ class Feed:
             kept = {host: found for host, found in gateway.rejected.items() if self._still(host, found[0], version)}
             kept |= {host: (version.number, reason) for host, reason in rejected}
             gateway.rejected = dict(list(kept.items())[-MOST_REJECTED:])
+            gateway.pace.acknowledged(version.number, trio.current_time())
         gateway.acknowledged = version
         self._changed.beat()
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from controller.pacing import Pace
 from router.snapshot import NO_VERSION, Version
 
 ANY_GATEWAY = "gateway"  # the scope of the home's own token, which speaks for every name
@@ -71,6 +72,7 @@ class Gateway:
     standing: Standing = NOTHING_TOLD
     acknowledged: Version = NO_VERSION
     rejected: dict[str, tuple[int, str]] = field(default_factory=dict)  # host: in which version, why
+    pace: Pace = field(default_factory=Pace, compare=False)
 
     def is_other_than(self, who: Who) -> bool:
         """Tell whether a stream of the same name is of another gateway; who does not say counts as the same."""

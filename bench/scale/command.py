@@ -45,8 +45,8 @@ def scale(
 ) -> None:
     """Simulate a cluster and gateways around a real controller, and change pods all the time.
 
-    It tells how late routes are, what the controller costs, and at which rate it cannot keep up. All of it takes about
-    six minutes, and has the machine for itself.
+    It tells how late routes are, what the controller costs, and at which rate it cannot keep up. All of it takes at
+    most twenty minutes, and has the machine for itself.
     """
     if importlib.util.find_spec("kubernetes") is None:
         raise Failure("Kubernetes' official client is not installed; pip install 'podgate[kubernetes]'")

@@ -44,7 +44,7 @@ Tell = Callable[[str, bool], None]  # what is done now, and whether it is one of
 
 REST = 2.0  # seconds in which nothing is asked of it, before each size's changes
 QUIET = 20.0  # seconds without any news after which what is not there does not come
-LONGEST_SETTLING = 180.0  # seconds that what is left may take to arrive
+LONGEST_SETTLING = 120.0  # seconds that what is left may take to arrive
 LOOK_EVERY = 0.5  # seconds
 WHAT_FAILED = 3  # failures that are told in words
 NOTHING = Fact(0, 0.0, "", "never heard of", "", "")

@@ -10,8 +10,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from controller.feed import PIECES_A_SECOND, PING_EVERY, REMEMBERED_DELTAS, Feed
+from controller.feed import PING_EVERY, REMEMBERED_DELTAS, Feed
 from controller.gateways import NotLive, NotPublished
+from controller.pacing import LONGEST_GATHERING, PIECES_A_SECOND, Pace
 from controller.pulse import Pulse
 from router.credentials import Key, Token, User
 from router.model import Protocol, Route, RouteState, TcpAddress
@@ -108,12 +109,46 @@ async def test_changes_that_come_one_after_the_other_travel_together(feed: Feed,
                 feed.put("a", (route("a.x", port),))
             lines = (await anext(stream)).splitlines()
             told.append((trio.current_time() - begun, len(lines)))
+            feed.acknowledge("one", feed.version, ())
         assert told == [(0.0, 1), (pytest.approx(2 / PIECES_A_SECOND), 2)]
         await trio.sleep(1.0)
         feed.put("a", (route("a.x", 4),))
         before = trio.current_time()
         await anext(stream)
         assert trio.current_time() == before, "nothing else had changed for long"
+
+
+@pytest.mark.parametrize(
+    ("took", "gateways", "pause"),
+    [
+        (0.001, 1, 1 / PIECES_A_SECOND),
+        (0.001, 10, 10 / PIECES_A_SECOND),
+        (0.06, 10, 0.12),
+        (1.0, 10, LONGEST_GATHERING),
+        (0.001, 1000, LONGEST_GATHERING),
+    ],
+)
+def test_a_gateway_is_told_more_after_a_pause_and_later_the_longer_it_took(
+    took: float, gateways: int, pause: float
+) -> None:
+    pace = Pace()
+    assert pace.due(100.0, gateways) < 100.0, "the first at once"
+    pace.told(7, 100.0)
+    pace.acknowledged(6, 100.0)
+    pace.acknowledged(8, 100.0 + took)
+    assert pace.due(100.0 + took, gateways) == pytest.approx(100.0 + pause)
+    pace.told(9, 200.0)
+    assert pace.due(200.05, 1) == pytest.approx(200.1), "while it owes an acknowledgement: as long again"
+
+
+async def test_one_that_does_not_acknowledge_is_told_all_the_same(feed: Feed, autojump_clock: MockClock) -> None:
+    async with aclosing(feed.follow("one", 1)) as stream:
+        await anext(stream)
+        for number in range(3):
+            feed.put("a", (route("a.x", number + 1),))
+            begun = trio.current_time()
+            await anext(stream)
+            assert trio.current_time() - begun <= LONGEST_GATHERING + 0.001
 
 
 async def test_a_ping_when_nothing_happens(feed: Feed, autojump_clock: MockClock) -> None:
