@@ -20,9 +20,10 @@ needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="apt-get install hapr
 
 @contextmanager
 def haproxy(
-    directory: Path, servers: Sequence[str], check: str = "", port: int = 0, alone: Sequence[int] = ()
-) -> Iterator[int]:
-    """Run one that gives connections to the gateways in turn; give its own port.
+    directory: Path, servers: Sequence[str], check: str = "", port: int = 0, alone: Sequence[int] = (),
+    balance: str = "roundrobin",
+) -> Iterator[int]:  # fmt: skip
+    """Run one that gives connections to the gateways, in turn by default; give its own port.
 
     `servers` are the gateways as HAProxy is told of them: HOST:PORT, and words such as send-proxy. `check` is the
     option that says how they are asked for their health. `alone`: ports of which each leads to one of them.
@@ -47,7 +48,7 @@ frontend clients
     bind 127.0.0.1:{port}
     default_backend gateways
 backend gateways
-    balance roundrobin
+    balance {balance}
     {check}
 {lines}
 {ways}""")

@@ -148,7 +148,7 @@ class Site:
         return self.crowd[-1]
 
     def join_everywhere(self) -> None:
-        """See that each gateway has a session that came by the balancer, which gives each the next."""
+        """See that each gateway has a session that came by the balancer, which gives the next to who has the fewest."""
         while not all(self.sessions(number) for number in range(GATEWAYS)):
             assert len(self.sessions()) < 4 * GATEWAYS
             self.join(Session(self.vault))
@@ -186,7 +186,9 @@ def a_site(directory: Path) -> Iterator[Site]:
     with ExitStack() as ended:
         ended.callback(shutil.rmtree, podgate.home)
         database = ended.enter_context(server())
-        podgate.port = ended.enter_context(haproxy(directory, balanced.servers(), balanced.CHECK, alone=alone))
+        podgate.port = ended.enter_context(
+            haproxy(directory, balanced.servers(), balanced.CHECK, alone=alone, balance="leastconn")
+        )
         controllers = Controllers(podgate, database.database())
         ended.callback(controllers.stop_all)
         controllers.start("one")

@@ -110,11 +110,11 @@ def test_a_user_who_may_make_no_tables_is_told(postgres_server: Server) -> None:
 
 
 async def test_a_server_that_stands_still_is_given_up(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "ANSWER_LIMIT", 0.3)
     with server() as own, Store(own.database()) as store, trio.fail_after(60):
         shared = SharedDesk(store)
-        nursery.start_soon(shared.guard)
         pod = await shared.do(lambda: store.create(new_pod(), CREATED))
+        monkeypatch.setattr(desk, "ANSWER_LIMIT", 0.3)
+        nursery.start_soon(shared.guard)
         own.freeze()
         try:
             with pytest.raises(StoreFailure, match="does not answer"):
