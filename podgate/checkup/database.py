@@ -4,37 +4,32 @@ import os
 from collections.abc import Iterator
 
 import psycopg
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
+from controller.store.postgres import ADDRESS, address_of_environment, connect, name_of
 from podgate.checkup.findings import Finding, ok, wrong
 
-VARIABLE = "PODGATE_DATABASE_URL"
 OLDEST = 14
-PATIENCE = 5  # seconds
 _ASK = "SELECT has_schema_privilege(current_schema(), 'CREATE'), pg_is_in_recovery()"
 
 
 def look() -> Iterator[Finding]:
-    """Look at the database of the environment."""
-    address = os.environ.get(VARIABLE, "")
-    if not address:
-        return
+    """Look at the database of the environment, which is read as a controller reads it."""
     try:
-        url = make_url(address)
-    except ArgumentError:
+        url = address_of_environment(os.environ)
+    except ValueError as error:
         cure = "write it as postgresql+psycopg://USER:PASSWORD@HOST/NAME"
-        yield wrong("database", f"${VARIABLE} is no address of a database", cure)
+        yield wrong("database", str(error), cure)
         return
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    where = f"{url.host or 'this machine'}/{url.database}"
+    if url is None:
+        return
+    where = name_of(url)
     try:
-        with psycopg.connect(plain, connect_timeout=PATIENCE) as connection:
+        with connect(url) as connection:
             row = connection.execute(_ASK).fetchone()
             version = connection.info.server_version // 10000
     except (psycopg.Error, UnicodeError) as error:
         first = str(error).partition("\n")[0].replace(url.password or "\0", "…")
-        yield wrong("database", f"{where} cannot be used: {first}", f"mend ${VARIABLE}, or start the database")
+        yield wrong("database", f"{where} cannot be used: {first}", f"mend ${ADDRESS}, or start the database")
         return
     may_create, is_copy = row or (False, False)
     if version < OLDEST:

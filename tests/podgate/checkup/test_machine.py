@@ -129,7 +129,7 @@ def test_a_clock_that_cannot_be_right(tmp_path: Path, free: str, monkeypatch: py
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, address: str) -> list[Finding]:
-    monkeypatch.setenv(database.VARIABLE, address)
+    monkeypatch.setenv("PODGATE_DATABASE_URL", address)
     return list(database.look())
 
 
@@ -137,8 +137,26 @@ def test_without_a_database_nothing_is_said_of_one(monkeypatch: pytest.MonkeyPat
     assert asked(monkeypatch, "") == []
 
 
-@pytest.mark.parametrize("address", ["nonsense", "postgresql+psycopg://podgate:hunter2secret@127.0.0.1:1/podgate"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nonsense",
+        "postgresql+psycopg://podgate:hunter2secret@127.0.0.1:1/podgate",
+        "postgresql+psycopg://podgate:my@hunter2secret@127.0.0.1:1/podgate",
+        "postgresql+psycopg://podgate:my/hunter2secret@127.0.0.1:1/podgate",
+        "postgresql+psycopg://podgate:my#hunter2secret@127.0.0.1:1/podgate",
+        "postgresql+psycopg://podgate@127.0.0.1:1/podgate?password=hunter2secret",
+        "postgresql://podgate:hunter2secret@127.0.0.1:1/podgate",
+    ],
+)
 def test_a_database_that_cannot_be_used_and_its_password_unsaid(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     (finding,) = asked(monkeypatch, address)
     assert finding.state is State.WRONG
     assert "hunter2" not in str(finding)
+
+
+def test_a_database_that_a_file_names_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql+psycopg://podgate:hunter2secret@127.0.0.1:1/podgate\n")
+    monkeypatch.setenv("PODGATE_DATABASE_URL_FILE", str(tmp_path / "url"))
+    (finding,) = database.look()
+    assert (finding.state, "127.0.0.1" in finding.found, "hunter2" in str(finding)) == (State.WRONG, True, False)
