@@ -234,7 +234,9 @@ class Supervisor:
                 except (OSError, httpx.HTTPError) as error:
                     self._told = None
                     if not away:
-                        log.warning("routes: version %d could not be acknowledged: %s", version.number, error)
+                        log.warning(
+                            "routes: version %d could not be acknowledged: %s", version.number, reason_of(error)
+                        )
                     away = True
                     with trio.move_on_after(RETRY_LAST):
                         await self._running.wait()

@@ -43,6 +43,9 @@ def create(name: Name, as_json: Json = False) -> None:
     answer(made["token"])
     talk("It is shown this once. Put it into a file that only the gateway can read (chmod 600), and start there:")
     talk(f"podgate gateway --controller https://api.DOMAIN --token-file FILE --name {name} --domain DOMAIN")
+    talk(
+        "with --controller-ca and a copy of what podgate ca path names here, if its certificate is its authority's own."
+    )
     talk("Who holds it knows what gateways know, the keys of sessions among it.")
 
 
