@@ -18,7 +18,8 @@ from podgate.cli.failure import Failure
 from podgate.cli.output import Json, answer, answer_json, answer_table, talk
 from podgate.cli.pods import find
 from router.access import AccessLevel
-from router.model import Address, parse_address
+from router.model import Address
+from router.routedocument import parse_address
 
 OPENINGS = 30  # new connections of each kind
 MILLISECONDS = 1e3

@@ -11,7 +11,8 @@ from controller.templates import Credential, Template, TemplateEndpoint
 from router.access import AccessLevel, Grants
 from router.database import NO_DATABASE, Database, Login, Logins
 from router.hostname import host_of
-from router.model import Address, Protocol, Route, RouteState, UnixAddress, parse_address
+from router.model import Address, Protocol, Route, RouteState, UnixAddress
+from router.routedocument import parse_address
 
 API_NAME = "api"
 CONSOLE_NAME = "console"

@@ -20,7 +20,8 @@ import trio
 from controller.model import Pod
 from controller.templates import KEEPER, Template
 from router.access import AccessLevel
-from router.model import UnixAddress, parse_address
+from router.model import UnixAddress
+from router.routedocument import parse_address
 
 LIMIT = 10.0  # seconds for all of it, once a thread is free
 CONNECT_LIMIT = 3  # seconds until a database that says nothing is left

@@ -1,24 +1,33 @@
-"""The audit trail of a worker: who connected to what, and who was told no. It travels to the controller in batches.
+"""The audit trail: who connected to what, and who was told no. Each worker has one; it travels to the controller in
+batches, by way of the supervisor.
 
 Only callers who are known leave a trail, since everybody else could fill it; the log has those. Somebody who connects
 to a pod again and again leaves one entry in `PAUSE`.
 """
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import httpx
+import trio
 
 from gateway.errors import Refusal
 from gateway.web.visit import Visit
 from router.access import Principal
 from router.model import Route
 
+log = logging.getLogger("podgate.supervisor")
+
 MOST_ENTRIES = 1000  # kept while nobody takes them; the oldest go first
 LONGEST_DETAIL = 300  # characters
 PAUSE = 60.0  # seconds
 MOST_REMEMBERED = 10_000  # callers of whom it is known when they last left an entry
+MOST_TRAIL = 10_000  # entries kept for a source that is away
+TRAIL_BATCH, TRAIL_PAUSE = 500, 5.0  # entries at once, and seconds until the next try
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +90,40 @@ class Trail:
         while self._entries:
             taken.append(asdict(self._entries.popleft()))
         return taken
+
+
+class Told(Protocol):
+    """Who is told."""
+
+    async def report(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Take note. Raises OSError and httpx.HTTPError."""
+
+
+class Delivery:
+    """The entries of all workers on their way to the source of the routes; while that is away the newest are kept."""
+
+    def __init__(self, source: Told) -> None:
+        self._source = source
+        self._trail: deque[dict[str, Any]] = deque(maxlen=MOST_TRAIL)
+        self._trailed = trio.Event()
+
+    def take(self, entries: list[dict[str, Any]]) -> None:
+        """Take what a worker tells."""
+        self._trail.extend(entries)
+        self._trailed.set()
+
+    async def run(self) -> None:
+        """Pass on what comes."""
+        while True:
+            await self._trailed.wait()
+            self._trailed = trio.Event()
+            while self._trail:
+                batch = [self._trail.popleft() for _ in range(min(len(self._trail), TRAIL_BATCH))]
+                try:
+                    await self._source.report(batch)
+                except httpx.HTTPStatusError as error:  # it will not take these another time either
+                    log.error("audit: %d entries are lost: %s", len(batch), error)
+                except (OSError, httpx.HTTPError) as error:
+                    log.warning("audit: %d entries could not be passed on yet: %s", len(batch), error)
+                    self._trail.extendleft(reversed(batch))
+                    await trio.sleep(TRAIL_PAUSE)

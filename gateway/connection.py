@@ -19,41 +19,36 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Literal, NoReturn
 
+from gateway.admission import admit
 from gateway.balancing import Named, introduced, written
 from gateway.bolt.arriving import is_bolt, is_from_own_page, read_request, upgrade
 from gateway.bolt.opening import GraphOpening
 from gateway.errors import Abandoned, Answered, Reason, Refusal
 from gateway.link import Link
 from gateway.openssl import handle_of
-from gateway.parting import part, refuse_plaintext
+from gateway.parting import part
 from gateway.postgres.naming import unknown
 from gateway.postgres.opening import DatabaseOpening
-from gateway.proof import Proof, by_certificate
+from gateway.proof import by_certificate
 from gateway.replies import reply
 from gateway.services import Services
-from gateway.sniffing import peek, peek_now
+from gateway.starttls import reach_hello
 from gateway.tls import TlsClient, alert, handshake
 from gateway.upstream import Ahead, closed_on_error, dial
 from gateway.waiting import TooSlow, time_limit
-from gateway.ways import is_open_to_all
-from gateway.web.answers import state_refusal
-from gateway.web.exchange import Exchange, Leaving
-from gateway.web.judging import is_from_allowed_network, network_refusal
-from gateway.web.visit import Admitted, Answer, Policy, Visit
-from gateway.wire import clienthello, httphead, postgres
+from gateway.ways import is_open_to_all, route_now
+from gateway.web.exchange import Leaving
+from gateway.web.opening import RequestOpening
+from gateway.web.visit import Policy, Visit
 from gateway.wire.clienthello import ClientHello
-from gateway.wire.opening import Opening, recognise
-from gateway.wire.verdict import Malformed, More, Verdict
-from router.access import Decision, Principal, decide
+from gateway.wire.verdict import Malformed
 from router.hostname import InvalidName, normalise
-from router.model import Protocol, Route, RouteState
+from router.model import Protocol, Route
 
 log = logging.getLogger("podgate.opening")
 
 _HTTP_ALPN = frozenset((b"h2", b"http/1.1", b"http/1.0"))  # RFC 7301: what only HTTP clients offer
-MOST_OWN = 32  # links of one client address to Podgate itself: all people share the few it serves at once
 REPLY_BUDGET = 5.0  # seconds to tell a client why it was refused
 
 
@@ -87,9 +82,10 @@ class Connection:
         tls.unread = leaving.unread
 
         async def go_on() -> Link:
+            opening = RequestOpening(self.services, tls, link.visit)
             if leaving.answer is not None:
-                await self._answer(tls, leaving.answer)
-            return await self.lead(tls, link.visit, link.route)
+                await opening.answer(leaving.answer)
+            return await opening.lead()
 
         await self._guarded(go_on)
 
@@ -143,15 +139,17 @@ class Connection:
         if route is None or route.protocol is Protocol.POSTGRES:
             return await DatabaseOpening(self.services, tls, visit, ahead).lead(route)
         if route.protocol is Protocol.HTTP:
-            return await self._lead_request(tls, visit)
+            return await RequestOpening(self.services, tls, visit).lead()
         if route.protocol is Protocol.BOLT:
             return await self._lead_graph(tls, visit, route, ahead)
-        proof = self.admit(visit, route)
+        engine = self.services.engine
+        proof = admit(visit, route, self.policy, engine)
         upstream = (await dial(route, self.services.options.connect_timeout)).socket
-        if self.policy is not self.services.engine.policy:
+        if self.policy is not engine.policy:
+            self.policy = engine.policy
             with closed_on_error(upstream):
-                route = self._renewed(route)
-                proof = self.admit(visit, route)
+                route = route_now(self.policy.routes, self.host, route.protocol)
+                proof = admit(visit, route, self.policy, engine)
         return Link(self.client, handle_of(tls.connection), upstream, route, visit, proof=proof)
 
     async def _lead_graph(self, tls: TlsClient, visit: Visit, route: Route, ahead: Ahead | None) -> Link:
@@ -159,38 +157,12 @@ class Connection:
             self.protocol = Protocol.HTTP
             head = await read_request(tls, route)
             if head is None:
-                return await self._lead_request(tls, visit)
+                return await RequestOpening(self.services, tls, visit).lead()
             if not is_from_own_page(head, visit):
                 visit = replace(visit, certificate=None)
             tls = self.tls = await upgrade(tls, head, visit)
             self.protocol = Protocol.BOLT
         return await GraphOpening(self.services, tls, visit, ahead).lead()
-
-    async def _lead_request(self, tls: TlsClient, visit: Visit) -> Link:
-        engine = self.services.engine
-        while True:
-            head, admitted = await self.admit_request(tls, visit)
-            exchange = Exchange(engine, visit, admitted)
-            first = bytes(exchange.start(head, tls.unread))
-            if exchange.leaving is not None and exchange.leaving.answer is not None:
-                await self._answer(tls, exchange.leaving.answer)
-            if admitted.route.own and self.services.relay.upkeep.own_by_address[self.ip] >= MOST_OWN:
-                raise Refusal(Reason.TOO_MANY, f"your address has {MOST_OWN} connections to Podgate itself open")
-            upstream = (await dial(admitted.route, self.services.options.connect_timeout)).socket
-            if admitted.policy is engine.policy:
-                break
-            upstream.close()
-        tls.unread = b""
-        handle = handle_of(tls.connection)
-        return Link(self.client, handle, upstream, admitted.route, visit, first, web=exchange, tls=tls)
-
-    def _renewed(self, route: Route) -> Route:
-        """Give the route as it is by the policy now in force, from now on ours. Raises Refusal."""
-        self.policy = self.services.engine.policy
-        found = self.policy.routes.find(self.host)
-        if found is None or found.protocol is not route.protocol:
-            raise Refusal(Reason.UNKNOWN_HOST, f"there is no pod behind {self.host} any more")
-        return found
 
     # ---- the phases
 
@@ -203,27 +175,9 @@ class Connection:
             raise Abandoned("there is no room for another connection of its address")
 
     async def sniff(self) -> ClientHello:
-        """Get to the ClientHello, by way of Postgres' StartTLS if need be; it stays in the socket for OpenSSL."""
-        opening = await peek(self.client, _recognise)
-        if opening is Opening.POSTGRES_GSS:
-            self._answer_request(b"N")
-            opening = await peek(self.client, _recognise)
-        if opening is Opening.POSTGRES_SSL:
-            self.protocol = Protocol.POSTGRES
-            self._answer_request(b"S")
-            opening = await peek(self.client, _recognise)
-        if isinstance(opening, ClientHello):
-            return opening
-        if opening is Opening.POSTGRES_CANCEL:
-            await self._cancel()
-        return await refuse_plaintext(self.client, opening, self.services.options.public_port)
-
-    async def _cancel(self) -> NoReturn:
-        """Take a wish to cancel a query, which most clients send without TLS. Raises Answered: it gets no answer."""
-        request = await peek(self.client, postgres.parse_startup)
-        if isinstance(request, postgres.CancelRequest):
-            await self.services.sessions.cancel(request, self.ip, None)
-        raise Answered("cancel request without tls")
+        """Get to the ClientHello; what comes before it may tell the protocol."""
+        hello, self.protocol = await reach_hello(self.client, self.ip, self.services)
+        return hello
 
     def route(self, hello: ClientHello) -> Route | None:
         """Find where the client's server name leads; None: to a database that its startup message may name. Raises
@@ -250,7 +204,8 @@ class Connection:
         self.protocol = route.protocol
         says_more = route.protocol is not Protocol.TCP or self._asks_for_certificate(route)
         if not says_more:
-            self.admit(Visit(self.host, self.ip, self.address), route)  # nothing more will be known of the client
+            # Nothing more will be known of the client.
+            admit(Visit(self.host, self.ip, self.address), route, self.policy, self.services.engine)
         return route
 
     def _may_dial_ahead(self, hello: ClientHello, route: Route) -> bool:
@@ -290,44 +245,6 @@ class Connection:
         proof = by_certificate(certificate) if certificate is not None else None
         options = self.services.options
         return Visit(self.host, self.ip, self.address, proof, options.public_port, options.console)
-
-    def admit(self, visit: Visit, route: Route) -> Proof | None:
-        """Let through who may go to a pod that can be gone to, and give what proves it. Raises Refusal."""
-        if not is_from_allowed_network(route, visit):
-            raise network_refusal(self.host, self.ip)
-        proof = visit.certificate
-        principal = None
-        if proof is not None:
-            principal = proof.principal(self.policy.credentials, self.services.engine.clock())
-        decision = decide(route.access, principal, route.pod, route.grants)
-        if decision is not Decision.ALLOWED:
-            refusal = _forbidden(route, self.host, principal)
-            self.services.engine.trail.refused(visit, route, principal, refusal.message)
-            raise refusal
-        if route.state is not RouteState.AVAILABLE:
-            raise state_refusal(route, self.host)
-        self.services.engine.trail.allowed(visit, route, principal)
-        return proof
-
-    async def admit_request(self, tls: TlsClient, visit: Visit) -> tuple[httphead.RequestHead, Admitted]:
-        """Answer requests until one may go to its pod. Raises Refusal, and Answered when there is no next one."""
-        while True:
-            try:
-                head = await tls.look(httphead.parse_head)
-            except Malformed as error:
-                raise Refusal(Reason.MALFORMED, f"the request cannot be read: {error}") from error
-            decision = self.services.engine.decide(head, visit)
-            if isinstance(decision, Admitted):
-                return head, decision
-            await self._answer(tls, decision)
-            tls.unread = tls.unread[head.size :]
-
-    async def _answer(self, tls: TlsClient, answer: Answer) -> None:
-        """Send an answer of our own. Raises Answered if it is the last."""
-        log.info("%s %s: %s", self.address, self.host, answer.why)
-        await tls.send(answer.data)
-        if not answer.keeps_alive:
-            raise Answered
 
     def _asks_for_certificate(self, route: Route) -> bool:
         return route.certificates and bool(self.services.options.client_ca)
@@ -373,27 +290,3 @@ class Connection:
             return False
         route = self.policy.routes.find(self.host)
         return await self.services.certificates.get(self.host, route.host if route else None) is not None
-
-    def _answer_request(self, answer: bytes) -> None:
-        """Answer an SSLRequest or GSSENCRequest; bytes that follow it unasked are an attack (CVE-2021-23214)."""
-        self.client.recv(postgres.SSL_REQUEST_SIZE)
-        if peek_now(self.client):
-            raise Abandoned("bytes after the SSL request, sent before it was answered")
-        self.client.send(answer)
-
-
-def _recognise(head: bytes) -> Opening | ClientHello | More | Literal[Verdict.NOT_THIS]:
-    """Tell what a client begins with; of TLS, its hello."""
-    opening = recognise(head)
-    return clienthello.parse(head) if opening is Opening.TLS else opening
-
-
-def _forbidden(route: Route, host: str, principal: Principal | None) -> Refusal:
-    """Refuse one who may not go to a pod that does not speak HTTP."""
-    message = f"{host} asks for access level {route.access}"
-    if principal is not None:
-        return Refusal(Reason.FORBIDDEN, f"{message}, and {principal} does not hold it", "Ask its owner to share it.")
-    hint = "Its owner can have it ask for client certificates: podgate pod access NAME LEVEL --client-certificates"
-    if route.certificates:
-        hint = "Connect with a client certificate: podgate certificate issue"
-    return Refusal(Reason.FORBIDDEN, f"{message}, and your client has not shown who you are", hint)

@@ -6,7 +6,8 @@
     {"kind": "leaf", "chain": "…", "key": "…", "default": false}
     {"kind": "answered", "host": "…"}                       {"kind": "audit", "entries": [{…}, …]}
     {"kind": "leave"}                                       {"kind": "left", "ticket": 3}
-    {"kind": "drain"}                                       {"kind": "load", "links": 12, "openings": 1}
+    {"kind": "drain"}                                       {"kind": "load", "links": 12, "openings": 1,
+                                                             "connections": {…}}
 
 Both ask, and answer by the number of the question; each counts its own:
 

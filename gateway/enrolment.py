@@ -2,7 +2,8 @@
 
     pods.key       made once
     pods.pem       by which pods' hosts are served: a week, asked for anew in its last third
-    peer.pem       of the same key: by which other replicas know this one
+    peer.pem       of the same key: by which other replicas know this one; of use also where people brought a pair of
+                   their own for the hosts
     ca.pem         the authority that signed both, which also vouches for clients and for peers
 
 `pods.pem` is written last, so when it is good all of it is. Whoever uses the files sees by themselves that they change.
@@ -26,6 +27,7 @@ from certs.leaf import InvalidLeaf, Leaf
 log = logging.getLogger("podgate.certificates")
 
 LOOK = 600.0  # seconds between two looks at whether it is time
+SOON = 10.0  # the same while there are none that are good
 LARGEST = 64 * 1024  # characters of anything a controller signs
 
 
@@ -82,13 +84,13 @@ class Enrolment:
             )
 
     async def keep(self, sign: Sign) -> None:
-        """Renew in time, until cancelled."""
+        """Have them signed if there are none, and renew them in time, until cancelled."""
         while True:
             try:
                 await self.renew(sign)
             except (OSError, httpx.HTTPError, CertificateProblem) as error:
-                log.error("certificates: not renewed: %s; those of before stay in use", reason_of(error))
-            await trio.sleep(LOOK)
+                log.error("certificates: %s: %s", "not renewed" if self._leaf() else "none yet", reason_of(error))
+            await trio.sleep(LOOK if self._leaf() else SOON)
 
     async def renew(self, sign: Sign, now: datetime | None = None) -> None:
         """Ask for new certificates if it is time. Raises CertificateProblem and what `sign` raises."""

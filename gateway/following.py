@@ -1,9 +1,9 @@
 """Following a controller: the stream of its routes, and what it is told in return.
 
-It is reached over the unix socket of a home that both share, or from anywhere over TLS, at https://api.DOMAIN: a token
-of the gateway's own, read from a file, is what lets it in there, and the controller's certificate is verified before
-anything is said. What the stream carries (hashes of tokens, the keys that seal sessions, logins of databases) is as
-secret as the pods are.
+It is reached over the unix socket of a home that both share, or from anywhere over TLS, at https://api.DOMAIN or, by
+that name all the same, at an address that is told: a token of the gateway's own, read from a file, is what lets it in
+there, and the controller's certificate is verified before anything is said. What the stream carries (hashes of tokens,
+the keys that seal sessions, logins of databases) is as secret as the pods are.
 """
 
 import json
@@ -59,6 +59,7 @@ class Controller:
     token: Path
     socket: Path | None = None  # instead of the URL's host
     ca: Path | None = None  # whom to trust beside the machine's authorities
+    address: tuple[str, int] | None = None  # host and port to connect to; None: where DNS leads the URL's host
 
     def check(self) -> None:
         """See that it can be followed, as far as can be told from here. Raises ValueError and TurnedAway."""
@@ -79,7 +80,23 @@ class Controller:
             except OSError as error:
                 reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
                 raise ValueError(f"controller: cannot use the authority at {self.ca}: {reason}") from error
-        return httpx.AsyncHTTPTransport(verify=context)
+        return _Led(context, *self.address) if self.address else httpx.AsyncHTTPTransport(verify=context)
+
+
+class _Led(httpx.AsyncHTTPTransport):
+    """Connects to one address, looked up anew each time, for whatever host a URL names: that is whom the certificate
+    has to be of, and who is asked for.
+    """
+
+    def __init__(self, context: ssl.SSLContext, host: str, port: int) -> None:
+        super().__init__(verify=context)
+        self._host, self._port = host, port
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, whose `Host` is there already."""
+        request.extensions = {**request.extensions, "sni_hostname": request.url.host}
+        request.url = request.url.copy_with(host=self._host, port=self._port)
+        return await super().handle_async_request(request)
 
 
 def read_token(path: Path) -> str:
@@ -120,9 +137,7 @@ class ControllerFeed:
     async def follow(self, documents: Documents) -> None:
         """Send what the controller streams; return when it ends. Raises NotUp, OSError and httpx.HTTPError."""
         async with trio.open_nursery() as nursery:
-            if self._enrolment is not None:
-                nursery.start_soon(self._enrolment.keep, self.sign)
-            await self._follow(documents)
+            await self._follow(documents, nursery)
             nursery.cancel_scope.cancel()
 
     async def sign(self, request: str) -> Signed:
@@ -137,7 +152,7 @@ class ControllerFeed:
         except (ValueError, KeyError, TypeError) as error:
             raise TurnedAway("the controller gives no certificates; is it of the same version?") from error
 
-    async def _follow(self, documents: Documents) -> None:
+    async def _follow(self, documents: Documents, nursery: trio.Nursery) -> None:
         if self._socket is not None and not self._socket.exists():  # nor may its token, before it first starts
             raise NotUp("the controller does not run")
         query = self._who.query()
@@ -149,6 +164,8 @@ class ControllerFeed:
                 if response.is_error:
                     await response.aread()
                     raise _failure(response)
+                if self._enrolment is not None:  # who is not let in need not ask
+                    nursery.start_soon(self._enrolment.keep, self.sign)
                 async for line in response.aiter_lines():
                     document = json.loads(line)
                     if document != {"kind": "ping"}:

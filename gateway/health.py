@@ -2,17 +2,20 @@
 
     GET /ready    200 while new connections are welcome, else 503 and why not; a drain says so before it begins
     GET /live     200 as long as the supervisor answers at all
+    GET /metrics  numbers for Prometheus (`gateway.metrics`)
 
 One request a connection, read as far as its path. It tells nothing but this, and asks for no token: let only those
 reach it who look after the gateway.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 
 from gateway.accepting import accepted
 from gateway.listening import listen
+from gateway.metrics import CONTENT_TYPE, Page
 
 LARGEST_HEAD = 4096  # bytes of a request's head: probes send a few hundred
 PATIENCE = 5.0  # seconds for a request to come and its answer to be taken
@@ -24,10 +27,11 @@ _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Al
 class Health:
     """The endpoint of one replica."""
 
-    def __init__(self, place: tuple[str, int], why_not_ready: Callable[[], str]) -> None:
+    def __init__(self, place: tuple[str, int], why_not_ready: Callable[[], str], metrics: Page) -> None:
         """Listen at `place`; `why_not_ready` gives a sentence, or nothing while all is well. Raises CannotListen."""
         self._listener = listen(*place, 1)[0]
         self._why_not_ready = why_not_ready
+        self._metrics = metrics
         self._served = 0
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
 
@@ -49,7 +53,7 @@ class Health:
                 async with stream:
                     head = await _receive_head(stream)
                     if head:
-                        await stream.send_all(answer(head, self._why_not_ready))
+                        await stream.send_all(answer(head, self._why_not_ready, self._metrics))
                         await stream.send_eof()
                         await stream.receive_some()  # its end: an unread byte would make ours a reset
         except trio.BrokenResourceError:
@@ -69,32 +73,43 @@ async def _receive_head(stream: trio.SocketStream) -> bytes:
     return head
 
 
-def answer(head: bytes, why_not_ready: Callable[[], str]) -> bytes:
+class _Told(NamedTuple):
+    status: int
+    data: bytes
+    kind: str = "text/plain; charset=utf-8"
+
+
+def answer(head: bytes, why_not_ready: Callable[[], str], metrics: Page) -> bytes:
     """Give the answer to a request."""
     words = head.partition(b"\r\n")[0].split(b" ")
     if _END not in head or len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-        return _written(400, "expected a request of HTTP/1.1")
+        return _written(_line(400, "expected a request of HTTP/1.1"))
     method, target, _version = words
     if method not in (b"GET", b"HEAD"):
-        return _written(405, "expected GET or HEAD")
-    status, text = _judge(target.partition(b"?")[0], why_not_ready)
-    return _written(status, text, body=method == b"GET")
+        return _written(_line(405, "expected GET or HEAD"))
+    return _written(_judge(target.partition(b"?")[0], why_not_ready, metrics), body=method == b"GET")
 
 
-def _judge(path: bytes, why_not_ready: Callable[[], str]) -> tuple[int, str]:
-    if path == b"/live":
-        return 200, "live"
-    if path != b"/ready":
-        return 404, "there are /ready and /live"
-    reason = why_not_ready()
-    return (503, reason) if reason else (200, "ready")
+def _judge(path: bytes, why_not_ready: Callable[[], str], metrics: Page) -> _Told:
+    match path:
+        case b"/live":
+            return _line(200, "live")
+        case b"/ready":
+            reason = why_not_ready()
+            return _line(503, reason) if reason else _line(200, "ready")
+        case b"/metrics":
+            return _Told(200, metrics.write(), CONTENT_TYPE)
+    return _line(404, "there are /ready, /live and /metrics")
 
 
-def _written(status: int, text: str, *, body: bool = True) -> bytes:
-    data = f"{text}\n".encode()
-    allow = "Allow: GET, HEAD\r\n" if status == 405 else ""
+def _line(status: int, text: str) -> _Told:
+    return _Told(status, f"{text}\n".encode())
+
+
+def _written(told: _Told, *, body: bool = True) -> bytes:
+    allow = "Allow: GET, HEAD\r\n" if told.status == 405 else ""
     head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Length: {len(data)}\r\nCache-Control: no-store\r\n{allow}Connection: close\r\n\r\n"
+        f"HTTP/1.1 {told.status} {_REASONS[told.status]}\r\nContent-Type: {told.kind}\r\n"
+        f"Content-Length: {len(told.data)}\r\nCache-Control: no-store\r\n{allow}Connection: close\r\n\r\n"
     )
-    return head.encode() + (data if body else b"")
+    return head.encode() + (told.data if body else b"")

@@ -1,5 +1,6 @@
 """How replicas of one gateway know each other: mutual TLS 1.3, in which both sides show a certificate that names a
-gateway (`certs.peer`). It comes from the local authority of the home, or from files where replicas share none.
+gateway (`certs.peer`). It comes from the local authority of the home, or from files where replicas share none: a
+controller's, or what people brought.
 """
 
 import functools
@@ -112,6 +113,23 @@ class FileIdentity:
         except (ssl.SSLError, ValueError) as error:
             raise CertificateProblem(f"{ca} holds no readable authority; expected PEM") from error
         return leaf, authorities
+
+
+class SignedIdentity:
+    """Files that a controller signs for a gateway (`gateway.enrolment`), which may have none yet when it starts."""
+
+    def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
+        """Read nothing so far."""
+        self._paths = (certificate, key, ca)
+        self._files: FileIdentity | None = None
+
+    def get(self, now: datetime) -> tuple[Leaf, str]:
+        """Give what is in the files. Raises CertificateProblem as long as there never was anything good."""
+        if self._files is None:
+            if not self._paths[0].exists():  # it is written when all others are there
+                raise CertificateProblem("the controller has not signed a certificate for this gateway yet")
+            self._files = FileIdentity(*self._paths)
+        return self._files.get(now)
 
 
 async def greet(stream: trio.SocketStream, identity: Identity, *, as_server: bool) -> TlsStream:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class WorkerProcess:
         self._is_deaf = False  # it says nothing any more
         self.version: Version | None = None  # None until it accepts connections
         self.links = self.openings = 0  # as it has told last
+        self.connections: Counter[str] = Counter()  # the same: what became of them, since it began
 
     @classmethod
     async def start(

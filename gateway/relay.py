@@ -11,14 +11,8 @@ listens at the other end is woken once for many messages: a tenth less cpu for e
 `watch` derives what epoll looks for from that state. A descriptor with nothing to look for is unregistered, since
 EPOLLHUP and EPOLLERR are reported even for an empty mask: a stalled client whose upstream has reset must not spin.
 
-A direction ends in three steps (`Flow`): its source ends, what was read is delivered, the end is passed on as the
-other side knows it: close_notify and FIN to a client, FIN to an upstream. A link closes when both directions ended.
-A client that vanishes (a bare FIN may be a truncation, RFC 8446 section 6.1) has what it sent delivered, and then its
-upstream is reset, so that the server does not take half a message for a whole one. An upstream that fails has what it
-sent delivered, and then the client's TCP ends without close_notify, for the same reason. Where nobody takes what a
-client still sends, it is read and dropped for a while, since closing over unread bytes would send a reset that
-overtakes what the client has not read yet. What no event tells is for `gateway.upkeep`, and what differs for HTTP
-for `gateway.web.relaying`.
+How a direction ends, and a link, is for `gateway.ending`. What no event tells is for `gateway.upkeep`, and what differs
+for HTTP for `gateway.web.relaying`.
 """
 
 import logging
@@ -26,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gateway import openssl
+from gateway.ending import Ending
 from gateway.link import MORE, RECORD, Flow, Limits, Link
 from gateway.loop import Loop
 from gateway.resting import PIECE, Resting
@@ -37,7 +32,6 @@ log = logging.getLogger("podgate.link")
 
 BATCH = 64 * RECORD  # bytes one turn moves in one direction: enough for bulk, about 1 ms of a neighbour's time
 LEAVE = 5.0  # seconds: how long a client may go on sending what nobody takes before it is cut
-SOON = 0.05  # seconds: a kernel's word that it has what was sent may take 40 ms (tcp(7): delayed acknowledgements)
 FULL = BATCH // 2  # bytes that wait in the scratch buffer, from which on they are sent before more is read
 READABLE, WRITABLE = READ | TROUBLE, WRITE | TROUBLE  # what calls for an attempt
 OPEN, ENDING, ENDED = Flow.OPEN, Flow.ENDING, Flow.ENDED
@@ -57,6 +51,7 @@ class Relay:
         self._ups: list[tuple[Link, int, int]] = []  # link, first byte, end
         self._downs: list[tuple[Link, int, int]] = []  # link, first byte, size
         self.web = Passing(self)
+        self.ending = Ending(self, loop, self._links)
         self._resting = Resting(self, loop)
         self.returned: Callable[[Link], object] = lambda link: link.client.close()  # told of one that was given back
         loop.after_handlers(self._deliver)
@@ -82,7 +77,7 @@ class Relay:
     def close(self) -> None:
         """Close the links that are still open."""
         for link in tuple(self._links):
-            self.end(link, "gateway stopped")
+            self.ending.close(link, "gateway stopped")
 
     # ---- what the loop calls
 
@@ -92,7 +87,7 @@ class Relay:
                 if link.down:
                     self.to_client(link, openssl.pointer_to(link.down), len(link.down))
                 else:
-                    self.finish_down(link)
+                    self.ending.finish_down(link)
                 if link.transform is not None:
                     self.web.settle(link)
             if events & READABLE and link.client_mask & READ and not link.closed:
@@ -121,7 +116,7 @@ class Relay:
     def fault(self, link: Link, fault: Exception) -> None:
         """End a link because of a fault of ours: it must not take the others down."""
         log.error("relay: fault with a link of %s", link.route.host, exc_info=fault)
-        self.end(link, "fault of the gateway")
+        self.ending.close(link, "fault of the gateway")
 
     def _open(self, link: Link) -> None:
         self._links.add(link)
@@ -188,7 +183,7 @@ class Relay:
                 self.web.take_up(link, exchange, self._scratch[begin : begin + size])
                 self.web.deliver()
         if (why is openssl.Why.GOODBYE or why is openssl.Why.LOST) and not link.closed:
-            self._client_ended(link, clean=why is openssl.Why.GOODBYE)
+            self.ending.client_ended(link, clean=why is openssl.Why.GOODBYE)
 
     def to_upstream(self, link: Link, data: bytes | memoryview) -> None:
         try:
@@ -205,29 +200,9 @@ class Relay:
         if sent < len(data) or link.up:
             link.up = bytes(data[sent:])
             if not link.up and link.up_flow is ENDING:
-                self.finish_up(link)
+                self.ending.finish_up(link)
             self.watch(link)
         return None
-
-    def _client_ended(self, link: Link, *, clean: bool) -> None:
-        link.client_open = False
-        if not clean:
-            link.client_lost = True
-            link.down, link.down_flow = b"", ENDED
-        if link.up_flow is OPEN:
-            link.up_flow = ENDING
-            if not link.up:
-                self.finish_up(link)
-        self.watch(link)
-
-    def finish_up(self, link: Link, *, again: bool = False) -> None:
-        """Pass the client's end on; as long as that cannot be done it is tried again."""
-        if link.end_upstream():
-            link.up_flow = ENDED
-        elif again:
-            self.upkeep.look_at(link, self._loop.now + 1)
-        else:
-            self._loop.after(SOON, partial(self.guard, self.upkeep.finish_up, link))
 
     # ---- down
 
@@ -258,7 +233,7 @@ class Relay:
             self.web.take_down(link, exchange, self._scratch[begin : self._used])
         elif exchange is None or self.web.upstream_ended(link):
             link.down_flow = ENDING
-            self.finish_down(link)
+            self.ending.finish_down(link)
 
     def to_client(self, link: Link, pointer: openssl.Pointer, size: int) -> None:
         if size <= RECORD:
@@ -270,26 +245,18 @@ class Relay:
         if why is not None and why is not openssl.Why.WANT_WRITE:
             # Lost: then OpenSSL reads no more either. Or it waits for the rest of a KeyUpdate, which is of five bytes
             # (RFC 8446, section 4.6.3): no honest client sends it in pieces, and we would ask in every turn.
-            return self._client_ended(link, clean=False)
+            return self.ending.client_ended(link, clean=False)
         if sent:
             link.active = self._loop.now
         link.sent += sent
         if sent < size or link.down or link.down_flow is ENDING:
             link.down = openssl.bytes_at(pointer + sent, size - sent)
             if not link.down and link.down_flow is ENDING:
-                return self.finish_down(link)
+                return self.ending.finish_down(link)
             self.watch(link)
         return None
 
-    def finish_down(self, link: Link) -> None:
-        """Pass the upstream's end on."""
-        if link.end_client():  # otherwise tried again when the client's socket has room
-            link.down_flow = ENDED
-            if link.upstream_lost:
-                link.up, link.up_flow = b"", ENDED
-        self.watch(link)
-
-    # ---- what a link waits for, and its end
+    # ---- what a link waits for
 
     def watch(self, link: Link) -> None:
         """Make epoll look for what can be done next: read where there is room to go, write what is pending."""
@@ -297,7 +264,7 @@ class Relay:
             return None
         if link.up_flow is ENDED and link.down_flow is ENDED:
             if not link.client_open:
-                return self.end(link, "client went away" if link.client_lost else "both sides ended")
+                return self.ending.close(link, "client went away" if link.client_lost else "both sides ended")
             if not link.ends_at:
                 link.ends_at = self._loop.now + LEAVE
                 self.upkeep.look_at(link, link.ends_at)
@@ -312,31 +279,3 @@ class Relay:
             link.upstream_mask = upstream
             self._loop.watch(link.upstream_fd, upstream)
         return None
-
-    def end(self, link: Link, why: str) -> None:
-        """Close both sides at once; `why` is for the log."""
-        if link.closed:
-            return
-        self._let_go(link, why)
-        link.client.close()
-        if link.up_flow is not ENDED:  # the client had not ended: what came from it may be half of a message
-            link.close_upstream_by_reset()
-        link.upstream.close()
-        link.log_end(self._loop.now)
-
-    def give_back(self, link: Link) -> None:
-        """Let go of a link whose client goes back to its opening; its upstream is closed."""
-        self._loop.watch(link.client_fd, 0)
-        self._let_go(link, "given back")
-        link.close_upstream_by_reset()
-        link.upstream.close()
-        self.returned(link)
-
-    def _let_go(self, link: Link, why: str) -> None:
-        link.closed = why
-        self._links.discard(link)
-        self.upkeep.end(link)
-        if link.ended is not None:
-            link.ended()
-        self._loop.forget(link.client_fd)
-        self._loop.forget(link.upstream_fd)

@@ -54,7 +54,7 @@ class Revocation:
 
     def _look(self, link: Link) -> None:
         if not link.closed and not is_admitted(link, self._engine.policy, self._engine.clock()):
-            self._relay.end(link, "its access was taken back")
+            self._relay.ending.close(link, "its access was taken back")
 
 
 def check_admitted(link: Link, engine: Engine) -> None:

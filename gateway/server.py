@@ -51,6 +51,7 @@ class Server:
         self._listeners = listeners
         self._draining = trio.Event()
         self._openings = 0
+        self._accepted = self._refused = 0  # so far
         self._openings_of: Counter[str] = Counter()  # by client address
         self._most_links = most_links(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         rule = services.options.early_drop
@@ -83,6 +84,12 @@ class Server:
     def openings(self) -> int:
         """How many connections are being opened. May be asked for in any thread."""
         return self._openings
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many were accepted so far, and of these dropped or refused. May be asked for in any thread."""
+        dropped = self._dropping.dropped if self._dropping else 0
+        return {"accepted": self._accepted, "dropped": dropped, "refused": self._refused}
 
     async def _emptied(self) -> None:
         """Wait until nothing is open; the loop's thread counts for itself, so this looks now and then."""
@@ -119,6 +126,7 @@ class Server:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._shed(listener)
             return
+        self._accepted += 1
         if self._dropping and self._dropping.drops(self._openings, self._loop.now):
             _turn_away(client)
             return
@@ -127,14 +135,14 @@ class Server:
         if host in self._balancers:
             self._accept_passed_on(client, written(address), host)
         elif self._is_full(host):
-            client.close()
+            self._refuse(client)
         else:
             self._open(_Place(host), Connection(self._services, client, written(address), host).serve())
 
     def _accept_passed_on(self, client: socket.socket, address: str, host: str) -> None:
         """Take a connection of a balancer: it counts as its client's as soon as that is known, never as its own."""
         if self._is_crowded():
-            client.close()
+            self._refuse(client)
             return
         place = _Place("")
         named = partial(self._name, place)
@@ -143,6 +151,7 @@ class Server:
     def _name(self, place: "_Place", host: str) -> bool:
         """Count an opening as one of `host`, unless that has too many already."""
         if self._is_crowded_by(host):
+            self._refused += 1
             return False
         self._release(place.host)
         place.host = host
@@ -175,6 +184,10 @@ class Server:
         if not self._openings_of[host]:
             del self._openings_of[host]
 
+    def _refuse(self, client: socket.socket) -> None:
+        self._refused += 1
+        client.close()
+
     def _is_full(self, host: str) -> bool:
         return self._is_crowded() or self._is_crowded_by(host)
 
@@ -199,7 +212,9 @@ class Server:
         self._complain("out of file descriptors; closing new connections (raise the limit: ulimit -n)")
         self._close_spare()
         with contextlib.suppress(OSError):  # somebody else took it, or it has left
-            listener.accept()[0].close()
+            client = listener.accept()[0]
+            self._accepted += 1
+            self._refuse(client)
         with contextlib.suppress(OSError):  # another thread was quicker: there will be one for us another time
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

@@ -8,6 +8,10 @@ import httpx
 import trio
 
 TELL_PAUSE = 1.0  # seconds between two reports: people look at them, nothing waits for them
+# Seconds after which even what did not change is told: a balancer that keeps a client with one of several controllers
+# (`sessionAffinity` of Kubernetes) forgets it where it makes no connection for long, and reports would go to another
+# than is followed.
+TELL_ANYWAY = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Reporter:
         self._source = source
         self._look = look
         self._told: Standing | None = None
+        self._told_at = 0.0  # of trio's clock
         self._urgent = trio.Event()
 
     def tell_again(self) -> None:
@@ -54,9 +59,9 @@ class Reporter:
         """Tell what changes. A source that is away, or does not know the replica yet, is told another time."""
         while True:
             self._urgent = trio.Event()
-            standing = self._look()
-            if standing != self._told:
-                self._told = standing
+            standing, now = self._look(), trio.current_time()
+            if standing != self._told or now - self._told_at >= TELL_ANYWAY:
+                self._told, self._told_at = standing, now
                 try:
                     await self._source.tell(standing)
                 except (OSError, httpx.HTTPError):

@@ -42,7 +42,7 @@ class Upkeep:
     def finish_up(self, link: Link) -> None:
         """Try again to pass on that its client is lost, if that is still to be done."""
         if link.client_lost and link.up_flow is Flow.ENDING and not link.up and not link.closed:
-            self._relay.finish_up(link, again=True)
+            self._relay.ending.finish_up(link, again=True)
             self._relay.watch(link)
 
     def end(self, link: Link) -> None:
@@ -70,12 +70,12 @@ class Upkeep:
         if link.closed:
             return None
         if link.ends_at and now >= link.ends_at:
-            return relay.end(link, "client sent on after the end")
+            return relay.ending.close(link, "client sent on after the end")
         if self._is_overdue(link):
-            return relay.end(link, "the head of a request did not come in time")
+            return relay.ending.close(link, "the head of a request did not come in time")
         limit, why = link.silence(self.limits)
         if now - link.active >= limit and not relay.web.end_idle(link):
-            return relay.end(link, why)
+            return relay.ending.close(link, why)
         if not link.closed:
             soon = link.client_lost or link.ends_at
             self._wheel.put(link, now + (1 if soon else self._pause_of(link)))

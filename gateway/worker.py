@@ -152,12 +152,13 @@ class Worker:
 
     async def _tell_load(self) -> None:
         """Tell how many links and openings there are, whenever these are others than a moment before."""
-        told = (0, 0)
+        told: Document = {"kind": "load", "links": 0, "openings": 0, "connections": {}}
         while True:
-            load = (self._relay.count(), self._server.openings)
+            counts = self._server.connections
+            load = {**told, "links": self._relay.count(), "openings": self._server.openings, "connections": counts}
             if load != told:
                 told = load
-                self._outbox.append({"kind": "load", "links": load[0], "openings": load[1]})
+                self._outbox.append(load)
                 self._news.set()
             await trio.sleep(LOAD_LOOK)
 

@@ -19,7 +19,7 @@ from controller.home import HomeProblem, prepare_home
 from controller.settings import default_console_host
 from gateway.enrolment import Enrolment
 from gateway.following import TurnedAway
-from gateway.identity import FileIdentity, Identity, LocalIdentity
+from gateway.identity import FileIdentity, Identity, LocalIdentity, SignedIdentity
 from gateway.leaves import FileLeaves, Leaves, SignedLeaves
 from gateway.listening import CannotListen, parse_listen
 from gateway.options import Options
@@ -72,9 +72,14 @@ class Replica:
     number: int = 0
     peers: tuple[str, ...] = ()  # HOST:PORT of each
     listen: str | None = None  # HOST:PORT where they find this one
-    certificate: Path | None = None  # with `key` and `ca`; None: the local authority of the home does
+    certificate: Path | None = None  # with `key` and `ca`; None: the home's authority does, or the controller's
     key: Path | None = None
     ca: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path | None, Path | None, Path | None]:
+        """Certificate, key and authority that somebody brought for speaking with peers."""
+        return self.certificate, self.key, self.ca
 
 
 ALONE = Replica()
@@ -98,26 +103,27 @@ def gateway(place: Place, routes: Path | None, replica: Replica = ALONE, follow:
         )
     with _told():
         place = _prepared(place)
-        place, replica, follow, enrolment = _enrolled(place, replica, follow)
+        place, follow = _enrolled(place, replica, follow)
         source: Source = (
-            RoutesFile(routes)
-            if routes is not None
-            else follow.feed(place.home, place.workers, replica.number, enrolment)
+            RoutesFile(routes) if routes is not None else follow.feed(place.home, place.workers, replica.number)
         )
         supervisor = _supervisor(place, source, _leaves(place), routes, replica, follow)
         trio.run(run, supervisor, None, lambda: talk(f"gateway is up on {_addresses(supervisor)}"))
 
 
-def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Replica, Follow, Enrolment | None]:
-    """Have a controller elsewhere sign what nobody brought. Raises CertificateProblem, TurnedAway and ValueError."""
-    if not follow.url or place.certificate is not None or place.key is not None:
-        return place, replica, follow, None
+def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Follow]:
+    """Have a controller elsewhere sign what nobody brought: here what hosts are served by, without which there is no
+    start; what only peers see is signed once it is followed. Raises CertificateProblem, TurnedAway and ValueError.
+    """
+    is_served = place.certificate is not None
+    if not follow.url or (is_served and (replica.listen is None or any(replica.files))):
+        return place, follow
     enrolment = Enrolment(place.home / "gateway" / "signed")
-    trio.run(enrol, follow.feed(place.home, place.workers, replica.number), enrolment)
-    place = replace(place, certificate=enrolment.certificate, key=enrolment.key)
-    if replica.listen is not None and not any((replica.certificate, replica.key, replica.ca)):
-        replica = replace(replica, certificate=enrolment.peer, key=enrolment.key, ca=enrolment.ca)
-    return place, replica, replace(follow, client_ca=follow.client_ca or enrolment.ca), enrolment
+    if not is_served:
+        trio.run(enrol, follow.feed(place.home, place.workers, replica.number), enrolment)
+        place = replace(place, certificate=enrolment.certificate, key=enrolment.key)
+        follow = replace(follow, client_ca=follow.client_ca or enrolment.ca)
+    return place, replace(follow, enrolment=enrolment)
 
 
 def controller(place: Place, replica: str = "") -> None:
@@ -128,6 +134,9 @@ def controller(place: Place, replica: str = "") -> None:
 
 
 def _prepared(place: Place) -> Place:
+    """See to what every command needs. Raises Failure, HomeProblem and ValueError."""
+    if (place.certificate is None) != (place.key is None):
+        raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {os.getpid()} %(name)s: %(message)s")
     _raise_descriptor_limit()
@@ -138,19 +147,16 @@ def _prepared(place: Place) -> Place:
 
 
 def _leaves(place: Place) -> Leaves:
-    if (place.certificate is None) != (place.key is None):
-        raise Failure("--certificate and --key belong together; give both, or neither for the local authority's")
     if place.certificate is not None and place.key is not None:
         return FileLeaves(place.certificate, place.key)
     directory = place.home / "authority"
     return SignedLeaves(LeafStore(Authority.open(directory), directory / "leaves", place.domain), place.domain)
 
 
-def _peers(place: Place, replica: Replica) -> Peers | None:
+def _peers(place: Place, replica: Replica, enrolment: Enrolment | None = None) -> Peers | None:
     """Find out how to speak with other replicas, if there are any. Raises Failure, CertificateProblem, ValueError."""
-    files = (replica.certificate, replica.key, replica.ca)
     if not replica.peers and replica.listen is None:
-        if any(files):
+        if any(replica.files):
             raise Failure(
                 "--peer-certificate, --peer-key and --peer-ca are for replicas; give --peer and --peer-listen"
             )
@@ -161,18 +167,20 @@ def _peers(place: Place, replica: Replica) -> Peers | None:
             "give --peer HOST:PORT for each of the others, and --peer-listen HOST:PORT for this one"
         )
     others = tuple(parse_listen(peer) for peer in replica.peers)
-    return Peers(parse_listen(replica.listen), others, _identity(place, files))
+    return Peers(parse_listen(replica.listen), others, _identity(place, replica, enrolment))
 
 
-def _identity(place: Place, files: tuple[Path | None, Path | None, Path | None]) -> Identity:
-    certificate, key, ca = files
+def _identity(place: Place, replica: Replica, enrolment: Enrolment | None) -> Identity:
+    certificate, key, ca = replica.files
     if certificate is not None and key is not None and ca is not None:
         return FileIdentity(certificate, key, ca)
-    if any(files):
+    if any(replica.files):
         raise Failure(
-            "--peer-certificate, --peer-key and --peer-ca belong together; give all three, "
-            "or none of them for replicas that share a home, whose local authority then does it"
+            "--peer-certificate, --peer-key and --peer-ca belong together; give all three, or none of them: for "
+            "replicas that share a home its local authority does it, for those with a controller elsewhere that one"
         )
+    if enrolment is not None:
+        return SignedIdentity(enrolment.peer, enrolment.key, enrolment.ca)
     return LocalIdentity(Authority.open(place.home / "authority"))
 
 
@@ -195,7 +203,7 @@ def _supervisor(
     )  # fmt: skip
     health = parse_listen(place.health) if place.health else None
     plan = Plan(listen, place.workers, options, place.home / "gateway" / f"{name}.json", health, place.drain_notice)
-    return Supervisor(plan, source, leaves, _peers(place, replica))
+    return Supervisor(plan, source, leaves, _peers(place, replica, follow.enrolment))
 
 
 def _raise_descriptor_limit() -> None:

@@ -15,17 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from router.credentials import (
-    Credential,
-    Credentials,
-    InvalidCredential,
-    ended_of_document,
-    key_of_document,
-    parse_credential,
-    to_document,
-)
+from router.credentialdocument import ended_of_document, key_of_document, parse_credential, to_document
+from router.credentials import Credential, Credentials, InvalidCredential
 from router.hostname import InvalidName, check_pattern
-from router.model import InvalidRoute, Route, host_of_document, parse_route
+from router.model import Route
+from router.routedocument import InvalidRoute, host_of_document, parse_route
 from router.table import RouteTable
 
 

@@ -18,7 +18,8 @@ PURE_OF_KUBERNETES = ("images", "order", "container", "manifests", "mirror", "se
 MAY_IMPORT = {
     "router/": STDLIB | {"router"},
     "certs/": STDLIB | {"certs", "cryptography"},
-    "gateway/": STDLIB | {"gateway", "router", "certs", "trio", "OpenSSL", "cryptography", "httpx", "jwt"},
+    "gateway/": STDLIB
+    | {"gateway", "router", "certs", "trio", "OpenSSL", "cryptography", "httpx", "jwt", "prometheus_client"},
     "gateway/wire/": PURE | {"gateway"},
     "controller/runtimes/shim.py": STDLIB,
     **{f"controller/runtimes/kubernetes/{name}.py": PURE | {"controller"} for name in PURE_OF_KUBERNETES},

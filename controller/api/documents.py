@@ -12,7 +12,7 @@ from controller.model import EndpointSettings
 from router.access import AccessLevel
 from router.database import MOST_LINKS
 from router.hostname import LONGEST_HOST, check_pod_name, normalise
-from router.model import MOST_NETWORKS, parse_network, parse_web_rules
+from router.routedocument import MOST_NETWORKS, parse_network, parse_web_rules
 
 MOST_ENV = 200
 MOST_ENV_BYTES = 128 * 1024  # of all names and values: a process is given them all at once (ARG_MAX is 2 MiB)

@@ -21,7 +21,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
-from router.model import LONGEST_SOCKET_PATH
+from router.routedocument import LONGEST_SOCKET_PATH
 
 SEND_LIMIT = 3.0  # seconds a peer may leave all that we send untouched
 SEND_PIECE = 64 * 1024  # bytes sent under one limit: a slow peer has time for each piece of a large snapshot

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, insert, select
 from controller.model import EndpointSettings, Link, Pod
 from controller.store.schema import endpoints, grants, links
 from router.access import AccessLevel
-from router.model import parse_network, parse_web_rules
+from router.routedocument import parse_network, parse_web_rules
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ doors        the few paths below /.podgate/ that the gateway answers itself: com
 answers      what else it answers itself
 cookies      our own cookies: found, made, and taken out of what a pod receives
 rewriting    the heads of requests and responses as the other side is to see them
+opening      from inside TLS to the relay, by way of the first request that may go to its pod
 exchange     one connection's requests and responses in their order, without I/O: bytes in, bytes out
 memory       heads that come again
 relaying     exchanges in the relay's hot path

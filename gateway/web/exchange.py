@@ -6,7 +6,7 @@ when the response before it is complete: what a client sends ahead waits in `hel
 more is read from the client. So the upstream never has two requests, and what it sends between them is a fault.
 
 What cannot go on here makes the exchange `leave`: an answer of the gateway's own, bad input, an upstream that ends
-without an answer. Then the relay gives the connection back to the opening (`gateway.connection`).
+without an answer. Then the relay gives the connection back to its opening (`gateway.web.opening`).
 
 Heads that were let in, and those that answered them, are remembered by their bytes (`gateway.web.memory`).
 """

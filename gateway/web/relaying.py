@@ -34,14 +34,14 @@ class Passing:
         try:
             self._ups.append((link, exchange, exchange.up(data)))
         except Broken as broken:
-            self._relay.end(link, str(broken))
+            self._relay.ending.close(link, str(broken))
 
     def take_down(self, link: Link, exchange: Transform, data: Data) -> None:
         """The same for what came from the upstream."""
         try:
             self._downs.append((link, exchange, exchange.down(data)))
         except Broken as broken:
-            self._relay.end(link, str(broken))
+            self._relay.ending.close(link, str(broken))
 
     def deliver(self) -> None:
         """Send what exchanges gave; what they ask for next is done when both sides have what they gave."""
@@ -117,7 +117,7 @@ class Passing:
             return False
         link.up, link.up_flow = b"", ENDED
         link.down_flow = ENDING
-        self._relay.finish_down(link)
+        self._relay.ending.finish_down(link)
         return True
 
     def settle(self, link: Link) -> None:
@@ -128,12 +128,12 @@ class Passing:
         if exchange is None:
             return self._settle_watched(link, link.transform)
         if exchange.leaving is not None:  # what is still on its way down goes first
-            return relay.watch(link) if link.down else relay.give_back(link)
+            return relay.watch(link) if link.down else relay.ending.give_back(link)
         if exchange.ending and link.down_flow is OPEN:
             link.up, link.up_flow = b"", ENDED
             link.down_flow = ENDING
             if not link.down:
-                relay.finish_down(link)
+                relay.ending.finish_down(link)
         elif exchange.held and not link.up and (exchange.raw or exchange.is_idle) and link.up_flow is OPEN:
             if not exchange.head_began:
                 self.take_up(link, exchange, b"")
@@ -147,9 +147,9 @@ class Passing:
         if transform.ending and link.down_flow is OPEN and not transform.owed:
             link.down_flow = ENDING
             if not link.down:
-                self._relay.finish_down(link)
+                self._relay.ending.finish_down(link)
             if link.up_flow is OPEN:
                 link.up_flow = ENDING
                 if not link.up:
-                    self._relay.finish_up(link)
+                    self._relay.ending.finish_up(link)
         return self._relay.watch(link)

@@ -77,6 +77,15 @@ DrainNotice = Annotated[
 ControllerUrl = Annotated[
     str, typer.Option("--controller", help="https://api.DOMAIN of a controller elsewhere. [default: of the same home]")
 ]
+ControllerAddress = Annotated[
+    str,
+    typer.Option(
+        "--controller-address",
+        metavar="HOST:PORT",
+        help="Where to connect for that; the certificate still has to be of the name in --controller. "
+        "[default: where DNS leads that name]",
+    ),
+]
 ControllerCa = Annotated[
     Path | None, typer.Option("--controller-ca", help="PEM: whom to trust for that, beside the machine's authorities.")
 ]
@@ -160,6 +169,7 @@ def gateway(
     health: Health = None,
     drain_notice: DrainNotice = 0.0,
     controller: ControllerUrl = "",
+    controller_address: ControllerAddress = "",
     controller_ca: ControllerCa = None,
     token_file: TokenFile = None,
     name: Name = "",
@@ -174,7 +184,8 @@ def gateway(
         early_drop, ",".join(proxy_from or ()), health, drain_notice,
     )  # fmt: skip
     among = serving.Replica(replica, tuple(peer or ()), peer_listen, peer_certificate, peer_key, peer_ca)
-    serving.gateway(place, routes, among, Follow(controller, token_file, controller_ca, name, client_ca))
+    follow = Follow(controller, controller_address, token_file, controller_ca, name, client_ca)
+    serving.gateway(place, routes, among, follow)
 
 
 def controller(

@@ -9,7 +9,7 @@ from bench.missing import Missing
 from bench.peers.all import DIRECT, PEERS
 from bench.peers.peer import HOST, Job, Mode, Peer
 from bench.rounds import order
-from router.model import parse_route
+from router.routedocument import parse_route
 
 EVERY = [(name, mode) for name, peer in PEERS.items() for mode in sorted(peer.modes)]
 

@@ -190,11 +190,6 @@ def test_the_chart_comes_up(cluster: Cluster, helm: Helm, request: pytest.Fixtur
     repository, _colon, tag = image.rpartition(":")
     values = _for(cluster, {**ALL["least"], "image": {"repository": repository, "tag": tag}})
     values["gateway"] = {"service": {"type": "ClusterIP"}, "drain": 5}
-    documents = helm.render(values, namespace=cluster.namespace)
-    # A Service first, for its address: gateways find the controller by it.
-    cluster.apply([each for each in documents if each["kind"] == "Service"])
-    address = _object(cluster, "service", "podgate-controller")["spec"]["clusterIP"]
-    values["controller"] = {"service": {"clusterIP": address}}
     cluster.run("create", "secret", "generic", "podgate", *_files(request))
     cluster.apply(helm.render(values, namespace=cluster.namespace))
     for part in ("controller", "gateway"):
@@ -207,13 +202,12 @@ def test_the_chart_comes_up(cluster: Cluster, helm: Helm, request: pytest.Fixtur
 
 
 def _for(cluster: Cluster, values: JSON) -> JSON:
-    """Have it all in the tests' namespace, with no address that this cluster may not have."""
-    controller = {**values.get("controller", {})}
-    controller["service"] = {**controller.get("service", {}), "clusterIP": ""}
+    """Have it all in the tests' namespace, with no port that this cluster may not have."""
     gateway = {**values.get("gateway", {})}
     gateway["service"] = {**gateway.get("service", {}), "nodePort": 0}
     pods = {**values.get("pods", {}), "namespace": cluster.namespace}
-    return {**values, "pods": pods, "controller": controller, "gateway": gateway}
+    metrics = {**values.get("metrics", {}), "podMonitor": False}  # it may have no operator of Prometheus
+    return {**values, "pods": pods, "gateway": gateway, "metrics": metrics}
 
 
 def _files(request: pytest.FixtureRequest) -> list[str]:

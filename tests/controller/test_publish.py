@@ -10,16 +10,8 @@ from controller.runtimes import Observed, Stage
 from controller.templates import Credential, Template, TemplateEndpoint
 from router.access import AccessLevel
 from router.database import NO_DATABASE, Database, Login
-from router.model import (
-    Protocol,
-    Route,
-    RouteState,
-    TcpAddress,
-    UnixAddress,
-    WebRules,
-    parse_network,
-    parse_route,
-)
+from router.model import Protocol, Route, RouteState, TcpAddress, UnixAddress, WebRules
+from router.routedocument import parse_network, parse_route
 
 TEMPLATE = Template(
     "db",

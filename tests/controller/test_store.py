@@ -26,7 +26,8 @@ from controller.store.directory import SealingKey, put_group, put_key, put_perso
 from controller.store.journal import LONGEST_KEPT, Question
 from controller.store.store import MOST_EVENTS, NameTaken, Store
 from router.access import AccessLevel
-from router.model import WebRules, parse_network
+from router.model import WebRules
+from router.routedocument import parse_network
 from tests.databases import lead
 
 CREATED = Event(1.0, "created", "")

@@ -57,7 +57,7 @@ MUCH: JSON = {
         "replicas": 2,
         "database": {"secret": "podgate-database", "port": 6432},
         "oidc": {"secret": "podgate-oidc"},
-        "service": {"type": "LoadBalancer", "clusterIP": "10.96.0.84", "annotations": {"a.example/b": "c"}},
+        "service": {"type": "LoadBalancer", "annotations": {"a.example/b": "c"}},
         "priorityClassName": "system-cluster-critical",
     },
     "gateway": {
@@ -75,19 +75,18 @@ MUCH: JSON = {
         "apiClients": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
         "egress": [{"ports": [{"port": 3128, "protocol": "TCP"}]}],
     },
+    "metrics": {"namespace": "monitoring", "podMonitor": True, "labels": {"release": "prometheus"}, "interval": "15s"},
 }
 SMALL: JSON = {  # on a laptop's cluster
     **LEAST,
     "domain": "pods.localhost",
     "publicPort": 8443,
     "pods": {"namespace": "podgate"},
-    "controller": {"service": {"clusterIP": "10.96.0.84"}},
     "gateway": {"replicas": 1, "service": {"type": "NodePort", "nodePort": 30443, "httpPort": 0}},
 }
 SIX: JSON = {
     **LEAST,
     "listen": "::",
-    "controller": {"service": {"clusterIP": "fd00::84"}},
     "gateway": {"service": {"type": "ClusterIP"}},
     "networkPolicy": {"enabled": False},
     "topologySpread": "DoNotSchedule",

@@ -12,6 +12,7 @@ import typer
 
 from controller.home import ensure_tokens
 from controller.store.store import Store
+from gateway.standing import TELL_ANYWAY
 from podgate.cli import app
 from tests.deploy.charts import JSON, container, one, pod_specs
 from tests.running import PATIENCE
@@ -55,12 +56,15 @@ def test_a_gateway_is_told_all_that_the_values_say(rendered: dict[str, list[JSON
     told = parsed(container(spec_of(rendered["much"], "podgate-gateway"), "gateway")["args"], ENV)
     wanted = {
         "domain": "pods.example.org", "console_host": "signin.example.net", "public_port": 443, "replica": 1,
-        "controller": "https://api.pods.example.org", "controller_ca": Path("/etc/podgate/tls/ca.crt"),
+        "controller": "https://api.pods.example.org",
+        "controller_address": "podgate-controller.podgate.svc:443", "controller_ca": Path("/etc/podgate/tls/ca.crt"),
         "token_file": Path("/etc/podgate/secret/gateway.token"), "client_ca": Path("/etc/podgate/secret/ca.pem"),
         "certificate": Path("/etc/podgate/tls/tls.crt"), "key": Path("/etc/podgate/tls/tls.key"),
         "name": "podgate-gateway-1",
         "listen": "0.0.0.0:8443", "http_listen": "0.0.0.0:8080", "health": "0.0.0.0:9443", "workers": 2,
-        "drain": 300.0, "drain_notice": 15.0, "early_drop": "100:30:400", "peer": (), "peer_listen": None,
+        "drain": 300.0, "drain_notice": 15.0, "early_drop": "100:30:400",
+        "peer": [f"podgate-gateway-{number}.podgate-peers.podgate.svc:7443" for number in range(3)],
+        "peer_listen": "0.0.0.0:7443",
     }  # fmt: skip
     assert {name: told[name] for name in wanted} == wanted
     assert ",".join(told["proxy_from"]) == "10.0.0.0/24,2001:db8::/64"  # type: ignore[arg-type]
@@ -83,7 +87,10 @@ def test_gateways_find_each_other_by_names_that_there_will_be(rendered: dict[str
 
 
 def test_a_gateway_comes_to_one_controller_whatever_it_says(rendered: dict[str, list[JSON]]) -> None:
-    assert one(rendered["much"], "Service", "podgate-controller")["spec"]["sessionAffinity"] == "ClientIP"
+    """For as long as it makes connections at all, which it does even if nothing changes."""
+    service = one(rendered["much"], "Service", "podgate-controller")["spec"]
+    assert service["sessionAffinity"] == "ClientIP"
+    assert service["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"] > 2 * TELL_ANYWAY
 
 
 def test_ipv6_is_in_brackets(rendered: dict[str, list[JSON]]) -> None:

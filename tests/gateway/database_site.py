@@ -14,7 +14,8 @@ from gateway.wire.pgmessage import CancelKey
 from router.access import AccessLevel
 from router.database import NO_DATABASE
 from router.database import Database as Limits
-from router.model import Protocol, Route, parse_address
+from router.model import Protocol, Route
+from router.routedocument import parse_address
 from router.snapshot import Version
 from tests.gateway.databases import Database, Session, cancel, log_in
 from tests.gateway.supervising import Told, snapshot, supervising

@@ -24,7 +24,8 @@ from gateway.tls import Contexts
 from gateway.web.visit import Policy
 from router.access import AccessLevel
 from router.credentials import Credential
-from router.model import Protocol, Route, RouteState, parse_address
+from router.model import Protocol, Route, RouteState
+from router.routedocument import parse_address
 from tests.peers import DEADLINE
 
 Result = TypeVar("Result")

@@ -15,7 +15,8 @@ from gateway.sources import Documents
 from gateway.standing import Standing
 from gateway.supervisor import Plan, Supervisor
 from router.access import AccessLevel
-from router.model import Protocol, Route, parse_address
+from router.model import Protocol, Route
+from router.routedocument import parse_address
 from router.snapshot import Rejected, Version, snapshot_document
 from tests.peers import DEADLINE, Upstream, write_leaf
 
@@ -131,3 +132,13 @@ async def supervising(
                 yield supervisor
             finally:
                 supervisor.drain()
+
+
+async def ask(supervisor: Supervisor, path: str, method: str = "GET") -> tuple[int, str]:
+    """Ask for a page of its health; give status and text."""
+    assert supervisor.health_address
+    async with await trio.open_tcp_stream(*supervisor.health_address) as stream:
+        await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+        told = b"".join([part async for part in stream]).decode()
+    head, _, body = told.partition("\r\n\r\n")
+    return int(head.split()[1]), body.strip()

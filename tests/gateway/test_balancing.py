@@ -170,6 +170,7 @@ def test_openings_are_counted_by_client_and_not_by_balancer(leaf: Leaf) -> None:
         one_more = plain_to(gateway.port)
         one_more.sendall(V1.replace(b"192.0.2.7", b"192.0.2.1"))
         assert read_to_end(one_more)[0] == b""
+        assert gateway.server.connections == {"accepted": 7, "dropped": 0, "refused": 1}
         for connection in waiting:
             connection.settimeout(0)
             with pytest.raises(BlockingIOError):  # nobody has closed it

@@ -14,7 +14,7 @@ from gateway.errors import Refusal
 from gateway.loop import Loop
 from gateway.wire.pgmessage import CancelKey, cancel_request
 from gateway.wire.postgres import CancelRequest
-from router.model import parse_address
+from router.routedocument import parse_address
 from tests.clock import Clock
 from tests.gateway.databases import Database, database
 from tests.gateway.driving import drive

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from certs.authority import ELSEWHERE_LIFETIME, Authority
 from certs.files import CertificateProblem, load_pair
 from certs.peer import is_gateway
-from gateway.enrolment import LARGEST, LOOK, Enrolment, Signed, reason_of
+from gateway.enrolment import LARGEST, LOOK, SOON, Enrolment, Signed, reason_of
 from gateway.identity import FileIdentity
 from gateway.leaves import FileLeaves
 
@@ -35,6 +35,11 @@ class Signer:
         self.requests.append(request)
         pods, peer = self.authority.sign_hosts(request.encode(), HOSTS), self.authority.sign_peer(request.encode())
         return Signed(pods.decode(), peer.decode(), self.authority.path.read_text())
+
+    async def long_ago(self, request: str) -> Signed:
+        """Sign for hosts what ends in two hours."""
+        signed, begun = await self(request), datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
+        return Signed(self.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
 
 
 @pytest.fixture
@@ -84,13 +89,7 @@ async def test_who_has_one_starts_without_the_controller(enrolment: Enrolment, s
 async def test_one_that_is_due_is_used_until_it_ends(
     enrolment: Enrolment, signer: Signer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begun = datetime.now(UTC) - ELSEWHERE_LIFETIME + timedelta(hours=2)
-
-    async def long_ago(request: str) -> Signed:
-        signed = await signer(request)
-        return Signed(signer.authority.sign_hosts(request.encode(), HOSTS, begun).decode(), signed.peer, signed.ca)
-
-    await enrolment.renew(long_ago)
+    await enrolment.renew(signer.long_ago)
     signer.away = True
     await enrolment.begin(signer)
     assert "the controller signs none now: away; those of before stay in use" in caplog.text
@@ -128,17 +127,30 @@ async def test_a_damaged_key_is_told(enrolment: Enrolment, signer: Signer, key: 
         await enrolment.begin(signer)
 
 
-async def test_it_is_looked_at_now_and_then(enrolment: Enrolment, signer: Signer, autojump_clock: MockClock) -> None:
+async def test_who_has_none_asks_again_soon_and_who_has_one_now_and_then(
+    enrolment: Enrolment, signer: Signer, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     signer.away = True
     with trio.move_on_after(2.5 * LOOK):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(enrolment.keep, signer)
-            await trio.sleep(LOOK / 2)
+            await trio.sleep(SOON / 2)
             assert not enrolment.certificate.exists()
             signer.away = False
-            await trio.sleep(LOOK)
+            await trio.sleep(SOON)
             assert enrolment.certificate.exists()
     assert len(signer.requests) == 1
+    assert "certificates: none yet: away" in caplog.text
+
+
+async def test_one_that_cannot_be_renewed_is_told_each_time(
+    enrolment: Enrolment, signer: Signer, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await enrolment.renew(signer.long_ago)
+    signer.away = True
+    with trio.move_on_after(1.5 * LOOK):
+        await enrolment.keep(signer)
+    assert caplog.text.count("certificates: not renewed: away") == 2
 
 
 def test_an_answer_of_http_is_a_reason_of_one_line() -> None:

@@ -1,12 +1,17 @@
 """Following a controller elsewhere: what is asked of its address, its authority, and the file that holds the token."""
 
 import socket
+import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+import trustme
 
+from gateway.enrolment import Enrolment, reason_of
 from gateway.following import LONGEST_TOKEN, Controller, ControllerFeed, TurnedAway, Who, read_token
 from gateway.sources import NotUp
 from podgate.cli.failure import Failure
@@ -86,13 +91,18 @@ def test_each_life_says_that_it_is_another() -> None:
     assert one.instance != other.instance
 
 
+async def answer_once(stream: trio.abc.Stream, hear: Callable[[str], None]) -> None:
+    """Answer a request with nothing, as a controller's double, once its head was heard."""
+    hear((await stream.receive_some(4096)).decode())
+    await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    await stream.aclose()
+
+
 async def test_it_says_what_it_runs_already(token: Path, nursery: trio.Nursery) -> None:
     asked: list[str] = []
 
     async def answer(stream: trio.SocketStream) -> None:
-        asked.append((await stream.receive_some(4096)).decode().partition("\r\n")[0])
-        await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        await stream.aclose()
+        await answer_once(stream, lambda head: asked.append(head.partition("\r\n")[0]))
 
     with new_home() as home:
         place = trio.socket.socket(socket.AF_UNIX)
@@ -115,6 +125,14 @@ async def test_it_says_what_it_runs_already(token: Path, nursery: trio.Nursery) 
         (Follow(url="https://api.x"), None, "needs --token-file"),
         (Follow(token=Path("t")), None, "give --controller"),
         (Follow(ca=Path("t")), None, "give --controller"),
+        (Follow(address="h:1"), None, "give --controller"),
+        (Follow(address="h:1"), Path("routes.toml"), "leave out --controller, --controller-address"),
+        (
+            Follow(url="https://api.x", address=":1", token=Path("t")),
+            None,
+            "--controller-address :1: expected HOST:PORT",
+        ),
+        (Follow(url="https://api.x", address="h:0", token=Path("t")), None, "expected HOST:PORT of where"),
         (Follow(url="https://api.x", token=Path("t")), Path("routes.toml"), "--routes is instead of a controller"),
         (Follow(name="berlin"), Path("routes.toml"), "--routes is instead of a controller"),
         (Follow(client_ca=Path("/none/ca.pem")), None, "there is no file /none/ca.pem"),
@@ -129,3 +147,98 @@ def test_the_home_s_own_controller_needs_nothing() -> None:
     Follow().check(None)
     Follow(name="berlin").check(None)
     Follow(url="https://api.x", token=Path("t")).check(None)
+
+
+# ---- where it is, and what it signs
+
+
+class Names(trio.abc.HostnameResolver):
+    """What DNS says, for once."""
+
+    def __init__(self, leads_to: str) -> None:
+        self.leads_to = leads_to
+        self.asked: list[object] = []
+
+    async def getaddrinfo(self, host: bytes | None, port: object, *_: Any, **__: Any) -> Any:
+        self.asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (self.leads_to, port))]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> Any:
+        raise NotImplementedError
+
+
+async def test_it_connects_where_it_is_told_and_speaks_with_whom_it_was_told(
+    token: Path, tmp_path: Path, ca: trustme.CA, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is looked up anew for each connection, since behind it may be another by then, and no proxy is asked."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    asked: list[tuple[str, str, str]] = []  # who was asked, by whose name in TLS and in HTTP
+    context, named = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), [""]
+    ca.issue_cert("api.pods.test").configure_cert(context)
+    context.sni_callback = lambda _connection, name, _context: named.append(name)
+    port = 0
+    for address in ("127.0.0.1", "127.0.0.2"):
+
+        async def answer(stream: trio.SocketStream, address: str = address) -> None:
+            def hear(head: str) -> None:
+                asked.append((address, named[-1], head.partition("\r\nHost: ")[2].partition("\r\n")[0]))
+
+            with suppress(trio.BrokenResourceError):  # who does not trust it leaves
+                await answer_once(trio.SSLStream(stream, context, server_side=True), hear)
+
+        (listener,) = await trio.open_tcp_listeners(port, host=address)
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, answer, [listener])
+    names, authority = Names("127.0.0.1"), tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(authority)
+    trio.socket.set_custom_hostname_resolver(names)
+    url = "https://api.pods.test:8443"
+    feed = ControllerFeed(Controller(url, token, ca=authority, address=("door.svc", port)), Who("berlin", 1))
+    send, _receive = trio.open_memory_channel[object](1)
+    for names.leads_to in ("127.0.0.1", "127.0.0.2"):
+        await feed.follow(send)
+    await feed.aclose()
+    speaks = ("api.pods.test", "api.pods.test:8443")
+    assert asked == [("127.0.0.1", *speaks), ("127.0.0.2", *speaks)]
+    assert names.asked == [b"door.svc", b"door.svc"]
+    other = ControllerFeed(
+        Controller("https://api.other.test", token, ca=authority, address=("door.svc", port)), Who("x", 1)
+    )
+    with pytest.raises(ExceptionGroup) as refused:
+        await other.follow(send)
+    assert "Hostname mismatch" in reason_of(refused.value.exceptions[0])
+    await other.aclose()
+    assert len(asked) == 2
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("is_let_in", [True, False])
+async def test_only_who_is_let_in_asks_for_a_signature(token: Path, nursery: trio.Nursery, *, is_let_in: bool) -> None:
+    asked, signed = [], trio.Event()
+
+    async def answer(stream: trio.SocketStream) -> None:
+        """Stream nothing until a signature was asked for, or let nobody in."""
+        asked.append((await stream.receive_some(4096)).decode().split("?")[0].partition(" HTTP")[0])
+        if "POST" in asked[-1]:
+            signed.set()
+        if is_let_in:
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+            await signed.wait()
+        else:
+            await stream.send_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")
+        await stream.aclose()
+
+    with new_home() as home:
+        place = trio.socket.socket(socket.AF_UNIX)
+        await place.bind(str(home / "api.sock"))
+        place.listen()
+        nursery.start_soon(trio.serve_listeners, answer, [trio.SocketListener(place)])
+        controller = Controller("http://controller", token, home / "api.sock")
+        feed = ControllerFeed(controller, Who("berlin", 1), Enrolment(home / "signed"))
+        send, _receive = trio.open_memory_channel[object](1)
+        with suppress(ExceptionGroup):
+            await feed.follow(send)
+        await feed.aclose()
+    assert asked == ["GET /v1/routes/stream", "POST /v1/routes/certificate"][: 1 + is_let_in]
+    nursery.cancel_scope.cancel()

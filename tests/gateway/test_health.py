@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 
 from certs.leaf import Leaf
 from gateway.health import LARGEST_HEAD, MOST_CONNECTIONS, PATIENCE, answer
+from gateway.metrics import Page
 from gateway.supervisor import Supervisor
 from podgate.cli import app
 from router.model import Protocol
 from router.snapshot import Version
 from tests.gateway.process import echo_once
-from tests.gateway.supervising import HOST, Told, route, snapshot, supervising
+from tests.gateway.supervising import HOST, Told, ask, route, snapshot, supervising
+from tests.gateway.test_metrics import QUIET
 from tests.peers import (
     DEADLINE,
     Ending,
@@ -30,15 +32,6 @@ from tests.peers import (
 )
 
 ANYWHERE = ("127.0.0.1", 0)
-
-
-async def ask(supervisor: Supervisor, path: str, method: str = "GET") -> tuple[int, str]:
-    assert supervisor.health_address
-    async with await trio.open_tcp_stream(*supervisor.health_address) as stream:
-        await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
-        told = b"".join([part async for part in stream]).decode()
-    head, _, body = told.partition("\r\n\r\n")
-    return int(head.split()[1]), body.strip()
 
 
 async def echoes(supervisor: Supervisor, ca: trustme.CA) -> None:
@@ -196,6 +189,8 @@ async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) 
         (b"HEAD /live HTTP/1.1\r\n\r\n", 200),
         (b"POST /ready HTTP/1.1\r\n\r\n", 405),
         (b"OPTIONS * HTTP/1.1\r\n\r\n", 405),
+        (b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\n\r\n", 200),
+        (b"GET /metrics/ HTTP/1.1\r\n\r\n", 404),
         (b"GET /readyz HTTP/1.1\r\n\r\n", 404),
         (b"GET /../ready HTTP/1.1\r\n\r\n", 404),
         (b"GET /ready\r\n\r\n", 400),
@@ -206,7 +201,7 @@ async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) 
     ],
 )
 def test_a_request_is_answered_by_its_first_line(request_head: bytes, status: int) -> None:
-    told = answer(request_head, lambda: "")
+    told = answer(request_head, lambda: "", Page(lambda: QUIET))
     assert told.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nConnection: close\r\n" in told
 

@@ -15,7 +15,7 @@ from certs.authority import PEER_LIFETIME, Authority
 from certs.files import PRIVATE, CertificateProblem, write_file
 from certs.leaf import Leaf
 from certs.peer import GATEWAY, is_gateway
-from gateway.identity import SETTLED, FileIdentity, LocalIdentity
+from gateway.identity import SETTLED, FileIdentity, LocalIdentity, SignedIdentity
 from tests.peers import write_leaf
 
 NOW = datetime.now(UTC)
@@ -152,3 +152,15 @@ def test_a_key_that_was_opened_to_others_is_told_at_once(tmp_path: Path, caplog:
     key.chmod(0o644)
     assert identity.get(later) == before
     assert "open to others" in caplog.text
+
+
+def test_what_a_controller_has_still_to_sign_is_taken_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    paths = (tmp_path / "certificate.pem", tmp_path / "key.pem", tmp_path / "peers.pem")
+    identity = SignedIdentity(*paths)
+    with pytest.raises(CertificateProblem, match="the controller has not signed a certificate for this gateway yet"):
+        identity.get(NOW)
+    assert files(tmp_path, GATEWAY) == paths
+    first = identity.get(NOW)
+    assert is_gateway(x509.load_pem_x509_certificate(first[0].chain_pem))
+    files(tmp_path, GATEWAY)
+    assert identity.get(NOW) != first

@@ -21,7 +21,7 @@ from gateway.options import Options
 from gateway.proof import BACKDATED
 from router.access import AccessLevel, Principal
 from router.credentials import Credentials, User
-from router.model import parse_network
+from router.routedocument import parse_network
 from tests.gateway.pods import Pod, read_head, receive_head, receive_response
 from tests.gateway.running import Running, running
 from tests.gateway.web.site import ALICE, BOB, bearer, request, token

@@ -170,6 +170,7 @@ def test_one_address_cannot_have_all_openings(leaf: Leaf, ca: trustme.CA, caplog
             assert client.recv(1) == b"S"  # it is in its opening
         with socket.create_connection(place, source_address=source) as third:
             assert read_to_end(third)[0] == b""
+        assert gateway.server.connections == {"accepted": 3, "dropped": 0, "refused": 1}
         assert_serves(gateway, ca)
         for client in greedy:
             client.close()
@@ -189,6 +190,7 @@ def test_openings_beyond_the_limit_are_closed_and_the_others_go_on(
         for _ in range(3):
             with plain_to(gateway.port) as refused:
                 assert read_to_end(refused)[0] == b""
+        assert gateway.server.connections == {"accepted": 8, "dropped": 0, "refused": 3}
         first.handshake()
         first.send(b"hello")
         assert first.receive(5) == b"hello"
@@ -215,6 +217,7 @@ def test_without_descriptors_new_connections_are_shed_and_later_ones_served(
                 assert read_to_end(client)[0] == b""  # and it stays open: its number must not become free
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert gateway.server.connections == {"accepted": 5, "dropped": 0, "refused": 5}
         assert_serves(gateway, ca)
         for client in clients:
             client.close()
@@ -306,6 +309,7 @@ def test_some_of_a_crowd_are_dropped_before_any_work_and_the_others_go_on(
         assert is_dropped(gateway.port)  # 0.00 of 65 %
         inside.append(in_its_opening(gateway.port))  # 0.99
         assert is_dropped(gateway.port)  # there are four: all are
+        assert gateway.server.connections == {"accepted": 7, "dropped": 2, "refused": 0}
         for client in inside:
             client.close()
     told = [line for line in caplog.messages if line.startswith("early drop (2:30:4): ")]

@@ -11,8 +11,7 @@ import trio.testing
 import trustme
 
 from certs.leaf import Leaf
-from gateway import lastgood
-from gateway import supervisor as supervisor_module
+from gateway import lastgood, routing
 from gateway.sources import NotUp
 from gateway.supervisor import Supervisor
 from router.access import AccessLevel
@@ -169,7 +168,7 @@ async def test_a_controller_that_has_yet_to_start_is_no_fault(
 async def test_a_table_is_kept_however_soon_the_gateway_ends(
     tmp_path: Path, leaf: Leaf, echoing: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "SAVE_PAUSE", 3600.0)
+    monkeypatch.setattr(routing, "SAVE_PAUSE", 3600.0)
     source = Told()
     async with supervising(source, tmp_path, leaf):
         source.say(snapshot(1, [route(HOST, echoing)]))
@@ -180,7 +179,7 @@ async def test_a_table_is_kept_however_soon_the_gateway_ends(
 
 async def test_that_nothing_was_told_is_not_kept(tmp_path: Path, leaf: Leaf, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next start would take it for a table, and not wait for one."""
-    monkeypatch.setattr(supervisor_module, "FIRST_ROUTES_PATIENCE", 0.0)
+    monkeypatch.setattr(routing, "FIRST_ROUTES_PATIENCE", 0.0)
     async with supervising(Told(), tmp_path, leaf) as supervisor:
         with trio.fail_after(DEADLINE):
             await supervisor.ready.wait()

@@ -19,7 +19,7 @@ from router.database import (
     Login,
     parse_database,
 )
-from router.model import InvalidRoute, parse_route
+from router.routedocument import InvalidRoute, parse_route
 from tests.router.routes import databases
 
 LOGIN = {"user": "reader", "password": "hunter2"}

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.credentials import Credential, Credentials, Ended, Issuer, Key, Token, User, to_document
+from router.credentialdocument import to_document
+from router.credentials import Credential, Credentials, Ended, Issuer, Key, Token, User
 from router.model import Route
 from router.snapshot import (
     NO_VERSION,
@@ -23,8 +24,8 @@ from router.snapshot import (
     snapshot_document,
 )
 from router.table import RouteTable
+from tests.router.credentials import records
 from tests.router.routes import patterns, route, routes
-from tests.router.test_credentials import records
 
 GOOD = route("good.x").to_document()
 BAD = {**route("bad.x").to_document(), "protocol": "gopher"}

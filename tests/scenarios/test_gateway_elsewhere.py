@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from certs.authority import Authority
 from tests.gateway.process import GatewayProcess
+from tests.peers import write_leaf
 from tests.running import PATIENCE, Podgate, free_port, needs_resolver, running_podgate
 from tests.scenarios.api import create, share
 from tests.scenarios.clients.libpq import Psycopg
@@ -138,20 +140,26 @@ def test_it_starts_without_its_controller_by_what_it_was_told_and_follows_again(
 
 
 def test_sessions_and_cancel_keys_are_good_with_all_of_them(podgate: Podgate, tmp_path: Path) -> None:
-    """Two elsewhere know each other by what the controller signed: who cancels always comes to the other one."""
+    """Two elsewhere know each other by what the controller signed, though one shows clients a certificate of its own:
+    who cancels always comes to the other one.
+    """
     token, between = token_of(podgate, "rome", tmp_path), (free_port(), free_port())
     vault = create(podgate, "vault", "postgres", "read")
     create(podgate, "closed", "web", "read")
     share(podgate, "vault", add(podgate, "anna").name, "manage")
     share(podgate, "closed", "anna", "read")
     person = make_token(podgate, "elsewhere", "anna")
+    leaf = Authority.open(podgate.home / "authority").issue(("*.pods.localhost",), datetime.now(UTC))
+    certificate, key = write_leaf(leaf, tmp_path)
+    own = ("--certificate", str(certificate), "--key", str(key))
     with ExitStack() as ended:
         gateways: list[GatewayProcess] = []
         for number in (0, 1):
             peers = ("--peer-listen", f"127.0.0.1:{between[number]}", "--peer", f"127.0.0.1:{between[1 - number]}")
             one = elsewhere(
-                podgate, tmp_path / str(number), token, f"rome-{number}", "--replica", str(number + 1), *peers
-            )
+                podgate, tmp_path / str(number), token, f"rome-{number}", "--replica", str(number + 1), *peers,
+                *(own if number else ()),
+            )  # fmt: skip
             gateways.append(ended.enter_context(one))
         ports = (port_of(gateways[0]), port_of(gateways[1]))
         for number, gateway in enumerate(gateways):

@@ -29,7 +29,7 @@ from gateway.wire.bolt import (
 from gateway.wire.packstream import Structure, Value, encode
 from router.access import AccessLevel
 from router.database import Database
-from router.model import parse_network
+from router.routedocument import parse_network
 from tests.gateway.bolt.graphs import GRANTS, HOST, LOGINS, OF_BOB, TOKEN, client_of, closed
 from tests.gateway.bolt.scripted import PULL, Client, Graph, basic
 from tests.gateway.postgres.scripted import token

@@ -11,7 +11,8 @@ import trustme
 
 from gateway.web import cookies
 from router.access import AccessLevel
-from router.model import RouteState, parse_address
+from router.model import RouteState
+from router.routedocument import parse_address
 from router.sealing import Session, seal
 from tests.gateway.bolt.graphs import HOST, OF_BOB, TOKEN, closed
 from tests.gateway.bolt.scripted import Client

@@ -14,7 +14,8 @@ from gateway.wire.bolt import FAILURE, GOODBYE, HELLO, LOGON, SUCCESS, Proposal,
 from gateway.wire.packstream import Value
 from router.access import AccessLevel
 from router.database import Database, Login
-from router.model import RouteState, parse_network
+from router.model import RouteState
+from router.routedocument import parse_network
 from tests.gateway.bolt.graphs import HOST, LOGINS, OF_BOB, TOKEN, client_of, closed
 from tests.gateway.bolt.scripted import OFFER, Client, Graph, basic
 from tests.gateway.postgres.scripted import token

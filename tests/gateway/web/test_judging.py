@@ -6,7 +6,8 @@ from gateway.web import cookies
 from gateway.web.visit import Visit
 from router.access import AccessLevel
 from router.credentials import Credentials
-from router.model import RouteState, WebRules, parse_network
+from router.model import RouteState, WebRules
+from router.routedocument import parse_network
 from router.sealing import Session, unseal
 from tests.gateway.web.site import (
     ALICE,

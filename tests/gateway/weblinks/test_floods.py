@@ -4,8 +4,8 @@ import contextlib
 
 import trustme
 
-from gateway.connection import MOST_OWN
 from gateway.relay import BATCH
+from gateway.web.opening import MOST_OWN
 from gateway.wire.httphead import LARGEST_HEAD
 from tests.gateway.links import descriptors
 from tests.gateway.pods import Pod, receive_response

@@ -146,6 +146,17 @@ exec:
           sys.exit(b" 200" not in api.recv(64))
 {{- end -}}
 
+{{- define "podgate.metricsIngress" -}}
+{{- with .Values.metrics.namespace -}}
+- ports:
+    - { port: 9443, protocol: TCP }
+  from:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ . }}
+{{- end }}
+{{- end -}}
+
 {{- define "podgate.podsEgress" -}}
 - to:
     - namespaceSelector:
