@@ -46,7 +46,7 @@ def load_access(settings: ClusterSettings) -> Access:
         from kubernetes.client import Configuration
     except ImportError as error:
         raise SettingsProblem(
-            "kubernetes: the official client is not installed; install it with: pip install 'podgate[kubernetes]'"
+            "kubernetes: the official client is not installed; install it with: pip install '.[kubernetes]' in a clone"
         ) from error
     found: Any = Configuration()
     try:

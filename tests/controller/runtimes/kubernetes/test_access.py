@@ -13,7 +13,7 @@ from controller.settings import SettingsProblem
 
 @pytest.fixture
 def official() -> None:
-    pytest.importorskip("kubernetes", reason="pip install 'podgate[kubernetes]'")
+    pytest.importorskip("kubernetes", reason="pip install '.[kubernetes]'")
 
 
 KUBECONFIG = """
