@@ -43,14 +43,16 @@ def locked(home: Path, replica: str = "") -> Iterator[None]:
     process alone. The locks go with the process, however that ends. Raises HomeProblem.
     """
     with ExitStack() as held:
-        held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX))
+        cure = "stop it, or choose another home with --home"
+        held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX, cure))
         if replica:
-            held.enter_context(_lock(home / f"controller-{replica}.lock", fcntl.LOCK_EX))
+            cure = f"it is the replica {replica!r}; name this one otherwise by --replica"
+            held.enter_context(_lock(home / f"controller-{replica}.lock", fcntl.LOCK_EX, cure))
         yield
 
 
 @contextmanager
-def _lock(path: Path, how: int) -> Iterator[None]:
+def _lock(path: Path, how: int, cure: str) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -59,9 +61,7 @@ def _lock(path: Path, how: int) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HomeProblem(
-                f"home: another controller already runs on {path}; stop it, or choose another home with --home"
-            ) from error
+            raise HomeProblem(f"home: another controller already runs on {path}; {cure}") from error
         yield
     finally:
         os.close(descriptor)

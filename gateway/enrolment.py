@@ -153,8 +153,17 @@ def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def reason_of(error: BaseException) -> str:
-    """Give the text of an error, or of what is behind it: httpx says nothing of why a certificate is refused."""
+    """Give the text of an error in a line, or of what is behind it: httpx says nothing of why a certificate is refused.
+
+    Who is not trusted is most often a controller with an authority of its own, so that is told what to do about it.
+    """
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answered {error.response.status_code}"
     found: BaseException | None = error
     while found is not None and not str(found):
         found = found.__cause__ or found.__context__
-    return str(found) if found is not None else type(error).__name__
+    text = str(found) if found is not None else type(error).__name__
+    if "unable to get local issuer certificate" in text or "self-signed certificate" in text:
+        cure = "give --controller-ca a copy of what podgate ca path names there"
+        return f"{text}: nobody trusted here vouches for it; {cure}"
+    return text

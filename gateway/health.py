@@ -1,6 +1,7 @@
 """Health: plain HTTP for balancers and orchestrators, on an address of its own that strangers need not reach.
 
     GET /ready    200 while new connections are welcome, else 503 and why not; a drain says so before it begins
+    GET /serving  the same, but 200 until a drain has begun: for a cluster, whose Services know by themselves who leaves
     GET /live     200 as long as the supervisor answers at all
     GET /metrics  numbers for Prometheus (`gateway.metrics`)
 
@@ -8,8 +9,7 @@ One request a connection, read as far as its path. It tells nothing but this, an
 reach it who look after the gateway.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -24,11 +24,18 @@ _END = b"\r\n\r\n"
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
+class WhyNot(Protocol):
+    """Gives a sentence, or nothing while all is well."""
+
+    def __call__(self, *, but_leaving: bool = False) -> str:
+        """`but_leaving`: for another reason than that it will drain."""
+
+
 class Health:
     """The endpoint of one replica."""
 
-    def __init__(self, place: tuple[str, int], why_not_ready: Callable[[], str], metrics: Page) -> None:
-        """Listen at `place`; `why_not_ready` gives a sentence, or nothing while all is well. Raises CannotListen."""
+    def __init__(self, place: tuple[str, int], why_not_ready: WhyNot, metrics: Page) -> None:
+        """Listen at `place`. Raises CannotListen."""
         self._listener = listen(*place, 1)[0]
         self._why_not_ready = why_not_ready
         self._metrics = metrics
@@ -83,7 +90,7 @@ class _Told(NamedTuple):
     kind: str = "text/plain; charset=utf-8"
 
 
-def answer(head: bytes, why_not_ready: Callable[[], str], metrics: Page) -> bytes:
+def answer(head: bytes, why_not_ready: WhyNot, metrics: Page) -> bytes:
     """Give the answer to a request."""
     words = head.partition(b"\r\n")[0].split(b" ")
     if _END not in head or len(words) != 3 or not words[2].startswith(b"HTTP/1."):
@@ -94,16 +101,19 @@ def answer(head: bytes, why_not_ready: Callable[[], str], metrics: Page) -> byte
     return _written(_judge(target.partition(b"?")[0], why_not_ready, metrics), body=method == b"GET")
 
 
-def _judge(path: bytes, why_not_ready: Callable[[], str], metrics: Page) -> _Told:
+def _judge(path: bytes, why_not_ready: WhyNot, metrics: Page) -> _Told:
     match path:
         case b"/live":
             return _line(200, "live")
         case b"/ready":
             reason = why_not_ready()
             return _line(503, reason) if reason else _line(200, "ready")
+        case b"/serving":
+            reason = why_not_ready(but_leaving=True)
+            return _line(503, reason) if reason else _line(200, "serving")
         case b"/metrics":
             return _Told(200, metrics.write(), CONTENT_TYPE)
-    return _line(404, "there are /ready, /live and /metrics")
+    return _line(404, "there are /ready, /serving, /live and /metrics")
 
 
 def _line(status: int, text: str) -> _Told:

@@ -175,7 +175,8 @@ class Routing:
                 except (OSError, httpx.HTTPError) as error:
                     self._told = None
                     if not away:
-                        log.warning("routes: version %d could not be acknowledged: %s", version.number, error)
+                        reason = reason_of(error)
+                        log.warning("routes: version %d could not be acknowledged: %s", version.number, reason)
                     away = True
                     with trio.move_on_after(RETRY_LAST):
                         await self._running.wait()

@@ -109,7 +109,7 @@ class Supervisor:
 
     def why_not_ready(self, *, but_leaving: bool = False) -> str:
         """Say why no connections should be sent here; nothing if they should. `but_leaving`: for another reason."""
-        if self._leaving.is_set() and not but_leaving:
+        if self._draining.is_set() or (self._leaving.is_set() and not but_leaving):
             return "draining"
         if self._routing.has_nothing:
             return "there are no routes yet: what they come from has told nothing"

@@ -117,10 +117,16 @@ class _Turn:
 
 
 async def keep_up(
-    desk: SharedDesk, url: URL, told: Callable[[], Awaitable[object]], pending: Callable[[], bool]
+    desk: SharedDesk,
+    url: URL,
+    told: Callable[[], Awaitable[object]],
+    lost: Callable[[], None],
+    pending: Callable[[], bool],
 ) -> None:
-    """Learn what other replicas change when they do, until cancelled. `told` is called whenever the database tells
-    that something changed; while there is something `pending`, a change of nothing gives it a number.
+    """Learn what other replicas change when they do, until cancelled.
+
+    `told` is called whenever the database tells that something changed, `lost` whenever it cannot be asked; while there
+    is something `pending`, a change of nothing gives it a number.
     """
     failed = ""
     while True:
@@ -135,6 +141,7 @@ async def keep_up(
                             await desk.do(desk.store.tick)
                     await _word_of(session)
         except (psycopg.Error, StoreFailure) as error:
+            lost()
             failure = str(failure_of(error, name_of(url))) if isinstance(error, psycopg.Error) else str(error)
             if failure != failed:
                 log.error("replicas: this one goes on with what it knows: %s", failure)

@@ -61,7 +61,7 @@ async def run_replica(
         gc.freeze()  # what is known of ten thousand pods would be looked through for garbage again and again
         sockets = open_sockets(settings)
         async with trio.open_nursery() as parts:
-            parts.start_soon(keep_up, desk, url, gateways.listen, lambda: feed.pending)
+            parts.start_soon(keep_up, desk, url, gateways.listen, gateways.lose, lambda: feed.pending)
             parts.start_soon(desk.guard)
             parts.start_soon(gateways.run)
             parts.start_soon(leadership.run, partial(_lead, control, desk, runtime))

@@ -38,7 +38,7 @@ SILENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3
 
 def address_of_environment(environment: Mapping[str, str]) -> URL | None:
     """Find out where the server is, if there is one. Raises ValueError, whose text never holds the password."""
-    text, path = environment.get(ADDRESS, ""), environment.get(ADDRESS_FILE, "")
+    text, path = environment.get(ADDRESS, "").strip(), environment.get(ADDRESS_FILE, "")  # files end in a newline
     if text and path:
         raise ValueError(f"${ADDRESS} and ${ADDRESS_FILE} are both set; leave one out")
     if path:

@@ -12,6 +12,7 @@ tokens = typer.Typer(help="Tokens of gateways that run elsewhere; for administra
 app.add_typer(tokens, name="token")
 
 Name = Annotated[str, typer.Argument(help="The gateway's name; a token is for this, and for this with -ANYTHING.")]
+_SPARE = ("SINCE", "WORKERS", "OPENINGS", "LISTENS", "FROM")  # what a narrow terminal does without, first to last
 
 
 @app.callback(invoke_without_command=True, epilog=EXIT_CODES)
@@ -26,7 +27,7 @@ def gateways(context: typer.Context, as_json: Json = False) -> None:
         talk("No gateway is connected: pods cannot be reached; start one: podgate gateway")
     else:
         columns = ("NAME", "STATE", "VERSION", "LAG", "LINKS", "OPENINGS", "WORKERS", "LISTENS", "FROM", "SINCE")
-        answer_table(columns, [_row(gateway) for gateway in found["gateways"]])
+        answer_table(columns, [_row(gateway) for gateway in found["gateways"]], spare=_SPARE)
         for gateway in found["gateways"]:
             for each in gateway["rejected"]:
                 talk(f"{visible(gateway['replica'])} refuses {visible(each['host'])}: {visible(each['reason'])}")
@@ -42,6 +43,9 @@ def create(name: Name, as_json: Json = False) -> None:
     answer(made["token"])
     talk("It is shown this once. Put it into a file that only the gateway can read (chmod 600), and start there:")
     talk(f"podgate gateway --controller https://api.DOMAIN --token-file FILE --name {name} --domain DOMAIN")
+    talk(
+        "with --controller-ca and a copy of what podgate ca path names here, if its certificate is its authority's own."
+    )
     talk("Who holds it knows what gateways know, the keys of sessions among it.")
 
 

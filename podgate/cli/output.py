@@ -33,12 +33,31 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
-def answer_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write the answer as a table."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(visible(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+def answer_table(columns: Sequence[str], rows: Iterable[Sequence[object]], spare: Sequence[str] = ()) -> None:
+    """Write the answer as a table. A terminal too narrow for it goes without the `spare` columns, first to last."""
+    cells = [[visible(value) for value in row] for row in rows]
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    shown = fitting(columns, cells, console.width, spare)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index in shown:
+        table.add_column(columns[index], overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(row[index]) for index in shown))
+    console.print(table)
+    left_out = [name for index, name in enumerate(columns) if index not in shown]
+    if left_out:
+        talk(f"There is no room for {', '.join(left_out)}: make the terminal wider, or ask for --json.")
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]) -> list[int]:
+    """Choose which columns to show, by number: all, or as many of the `spare` ones left out as have to be."""
+    wide = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    shown = list(range(len(columns)))
+    for name in spare:
+        if sum(wide[index] for index in shown) + 2 * (len(shown) - 1) <= width:
+            break
+        shown.remove(columns.index(name))
+    return shown
 
 
 def report(document: object, sentence: str, as_json: bool) -> None:

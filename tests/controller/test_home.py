@@ -55,8 +55,11 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(home: Path) -> N
 
 def test_replicas_share_a_home_with_each_other_alone(home: Path) -> None:
     with locked(home, "a"), locked(home, "b"):
-        for other in ("a", ""):
-            with pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, other):
+        for other, cure in (("a", "it is the replica 'a'; name this one otherwise by --replica"), ("", "stop it, or")):
+            with (
+                pytest.raises(HomeProblem, match=f"another controller already runs on .*; {cure}"),
+                locked(home, other),
+            ):
                 pass
     with locked(home), pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, "a"):
         pass

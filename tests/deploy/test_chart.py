@@ -1,15 +1,19 @@
 """The chart renders, by every set of values, what the official schemas take; values that cannot be are refused."""
 
+import dataclasses
+import json
 import re
 import textwrap
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kubernetes_validate.utils import ValidationError, validate
 
-from tests.deploy.charts import ALL, JSON, LEAST, MUCH, PLAIN_VERSIONS, ROOT, SMALL, Helm, Refused, one
+from controller.runtimes.kubernetes.settings import ClusterSettings, read_settings
+from tests.deploy.charts import ALL, CHART, JSON, LEAST, MUCH, PLAIN_VERSIONS, ROOT, SMALL, Helm, Refused, one
 
 
 @pytest.mark.parametrize("values", ALL.values(), ids=ALL)
@@ -68,10 +72,17 @@ def _changed(path: str, value: Any, values: JSON = LEAST) -> JSON:
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        ("domain", "", "'/domain': '' does not match"),
+        ("domain", "", "domain: say what pods' names end with"),
         ("domain", "Pods.example.org", "'/domain': 'Pods.example.org' does not match"),
-        ("secret", "", "'/secret': '' does not match"),
-        ("image.repository", "", "'/image/repository': minLength: got 0, want 1"),
+        ("secret", "", "secret: name the Secret with admin.token"),
+        ("image.repository", "", "image.repository: say where you pushed"),
+        ("image.repository", "registry.example.org:5000/podgate:0.1.0", "ends with a tag; give that as image.tag"),
+        ("pods.namespace", "a.b", "'/pods/namespace': 'a.b' does not match"),
+        ("pods.settings.polices_enforced", True, "invalid propertyName 'polices_enforced'"),
+        ("gateway.service.httpPort", 443, "gateway.service.httpPort: 443 is publicPort"),
+        ("gateway.service", {"type": "ClusterIP", "nodePort": 30443}, "a Service of type ClusterIP has none"),
+        ("gateway.proxyFrom", ["10.0.0.0/33"], "'10.0.0.0/33' does not match"),
+        ("gateway.proxyFrom", ["2001:db8::/129"], "'2001:db8::/129' does not match"),
         ("gateway.replicas", 65, "'/gateway/replicas': maximum: got 65, want 64"),
         ("gateway.drainNotice", 1, "'/gateway/drainNotice': minimum: got 1, want 5"),
         ("gateway.resources.limits", {"memory": None}, "'/gateway/resources/limits': missing property 'memory'"),
@@ -92,6 +103,27 @@ def test_values_that_cannot_be_are_refused_in_words(helm: Helm, path: str, value
     with pytest.raises(Refused) as refused:
         helm.render(_changed(path, value))
     assert told in str(refused.value)
+
+
+def test_a_registry_may_have_a_port(helm: Helm) -> None:
+    documents = helm.render(_changed("image.repository", "registry.example.org:5000/podgate"))
+    pod = one(documents, "StatefulSet", "podgate-gateway")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "registry.example.org:5000/podgate:0.1.0"
+
+
+def test_settings_are_those_that_the_runtime_knows() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = schema["properties"]["pods"]["properties"]["settings"]["propertyNames"]["enum"]
+    assert known == sorted(field.name for field in dataclasses.fields(ClusterSettings))
+
+
+def test_numbers_of_settings_may_be_written_as_numbers(helm: Helm, tmp_path: Path) -> None:
+    given = {"cpus": 4, "most_cpus": 16, "most_gpus": 2, "cpus_request": 0.5}
+    file = tmp_path / "kubernetes.toml"
+    rendered = helm.render(_changed("pods.settings", given))
+    file.write_text(one(rendered, "ConfigMap", "podgate-controller")["data"]["kubernetes.toml"])
+    found = read_settings(file)
+    assert (found.cpus, found.most_cpus, found.most_gpus, found.cpus_request) == ("4", "16", 2, "0.5")
 
 
 def test_a_console_beside_the_domain_is_taken(helm: Helm) -> None:

@@ -99,8 +99,10 @@ def test_ipv6_is_in_brackets(rendered: dict[str, list[JSON]]) -> None:
 
 
 @pytest.mark.parametrize(("workload", "name"), [("gateway", "gateway"), ("controller", "door")])
-def test_readiness_fails_first_and_links_get_their_drain(documents: list[JSON], workload: str, name: str) -> None:
-    """On SIGTERM /ready says no at once; whoever looks has heard it before connections are refused; then the drain."""
+def test_what_still_comes_is_taken_and_links_get_their_drain(documents: list[JSON], workload: str, name: str) -> None:
+    """A deletion takes a gateway out of the Service; what still comes is taken for the notice, and for that it has to
+    stay ready (KEP-1669); then the drain.
+    """
     spec = spec_of(documents, f"podgate-{workload}")
     asked = container(spec, name)
     told = parsed(asked["args"], ENV)
@@ -108,7 +110,7 @@ def test_readiness_fails_first_and_links_get_their_drain(documents: list[JSON], 
     assert isinstance(notice, float)
     assert isinstance(drain, float)
     probe = asked["readinessProbe"]
-    assert probe["httpGet"] == {"path": "/ready", "port": "health"}
+    assert probe["httpGet"] == {"path": "/serving", "port": "health"}
     assert probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"] <= notice
     assert spec["terminationGracePeriodSeconds"] >= notice + drain + 10
     assert "lifecycle" not in asked  # a preStop hook would keep SIGTERM, and with it the notice, from it

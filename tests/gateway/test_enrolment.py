@@ -4,6 +4,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
 from cryptography import x509
@@ -12,7 +13,7 @@ from trio.testing import MockClock
 from certs.authority import ELSEWHERE_LIFETIME, Authority
 from certs.files import CertificateProblem, load_pair
 from certs.peer import is_gateway
-from gateway.enrolment import LARGEST, LOOK, SOON, Enrolment, Signed
+from gateway.enrolment import LARGEST, LOOK, SOON, Enrolment, Signed, reason_of
 from gateway.identity import FileIdentity
 from gateway.leaves import FileLeaves
 
@@ -150,3 +151,10 @@ async def test_one_that_cannot_be_renewed_is_told_each_time(
     with trio.move_on_after(1.5 * LOOK):
         await enrolment.keep(signer)
     assert caplog.text.count("certificates: not renewed: away") == 2
+
+
+def test_an_answer_of_http_is_a_reason_of_one_line() -> None:
+    request = httpx.Request("POST", "http://controller/v1/routes/ack")
+    error = httpx.HTTPStatusError("Client error\nFor more information", request=request, response=httpx.Response(401))
+    assert reason_of(error) == "it answered 401"
+    assert reason_of(ConnectionResetError("reset")) == "reset"

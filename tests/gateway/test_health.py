@@ -62,6 +62,7 @@ async def test_it_is_ready_once_every_worker_has_routes(tmp_path: Path, leaf: Le
     source = Told()
     async with supervising(source, tmp_path, leaf, health=ANYWHERE) as supervisor:
         assert await ask(supervisor, "/ready") == (503, "no worker accepts connections yet")
+        assert await ask(supervisor, "/serving") == (503, "no worker accepts connections yet")
         assert await ask(supervisor, "/live") == (200, "live")
         source.say(snapshot(1))
         await source.until_acknowledged(Version("one", 1))
@@ -96,6 +97,7 @@ async def test_a_drain_is_told_before_it_begins(tmp_path: Path, ca: trustme.CA, 
         client = await trio.to_thread.run_sync(lambda: tls_to(int(supervisor.addresses[0][1]), trusting(ca), HOST))
         supervisor.drain()
         assert await ask(supervisor, "/ready") == (503, "draining")
+        assert await ask(supervisor, "/serving") == (200, "serving")  # a Service would drop connections at once
         assert await ask(supervisor, "/live") == (200, "live")
         await source.until_standing(lambda standing: standing.draining)
         await echoes(supervisor, ca)
@@ -103,6 +105,7 @@ async def test_a_drain_is_told_before_it_begins(tmp_path: Path, ca: trustme.CA, 
         await refuses(supervisor)
         await trio.to_thread.run_sync(echo_once, client)
         assert await ask(supervisor, "/ready") == (503, "draining")
+        assert await ask(supervisor, "/serving") == (503, "draining")
         client.close()
 
 
@@ -190,6 +193,7 @@ async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) 
     ("request_head", "status"),
     [
         (b"GET /ready HTTP/1.1\r\n\r\n", 200),
+        (b"GET /serving HTTP/1.1\r\n\r\n", 200),
         (b"GET /ready?x=1 HTTP/1.0\r\nUser-Agent: kube-probe/1.31\r\n\r\n", 200),
         (b"HEAD /live HTTP/1.1\r\n\r\n", 200),
         (b"POST /ready HTTP/1.1\r\n\r\n", 405),
@@ -206,7 +210,7 @@ async def test_a_source_that_was_away_is_told_again(tmp_path: Path, leaf: Leaf) 
     ],
 )
 def test_a_request_is_answered_by_its_first_line(request_head: bytes, status: int) -> None:
-    told = answer(request_head, lambda: "", Page(lambda: QUIET))
+    told = answer(request_head, lambda *, but_leaving=False: "", Page(lambda: QUIET))
     assert told.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nConnection: close\r\n" in told
 

@@ -120,6 +120,7 @@ def test_a_controller_that_another_authority_vouches_for_is_told_nothing(
         "--controller-ca", str(tmp_path / "foreign" / "ca.pem"), "--token-file", str(token),
     )  # fmt: skip
     ended_with(gateway, "CERTIFICATE_VERIFY_FAILED")
+    assert "give --controller-ca a copy of what podgate ca path names there" in gateway.log
     assert "there is no certificate yet, and the controller signs none" in gateway.log
 
 

@@ -64,11 +64,12 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 def load_access(settings: ClusterSettings) -> Access:
     """Read the kubeconfig, or the service account's files. Blocks. Raises SettingsProblem."""
     try:
+        import yaml
         from kubernetes import config
         from kubernetes.client import Configuration
     except ImportError as error:
         raise SettingsProblem(
-            "kubernetes: the official client is not installed; install it with: pip install 'podgate[kubernetes]'"
+            "kubernetes: the official client is not installed; install it with: pip install '.[kubernetes]' in a clone"
         ) from error
     found: Any = Configuration()
     try:
@@ -81,8 +82,14 @@ def load_access(settings: ClusterSettings) -> Access:
             config.load_kube_config(settings.kubeconfig, context, found, persist_config=False)
         else:
             config.load_incluster_config(found)
+    except yaml.YAMLError as error:
+        raise SettingsProblem(_told(settings, "it is not valid YAML")) from error
+    except (TypeError, AttributeError, LookupError, ValueError) as error:  # what the client makes of other YAML
+        raise SettingsProblem(_told(settings, f"it is no kubeconfig ({type(error).__name__})")) from error
     except config.ConfigException as error:
-        raise SettingsProblem(_told(settings, str(error))) from error
+        is_missing = str(error).endswith("No configuration found.")
+        told = "nothing is there" if is_missing else str(error).rstrip(".")
+        raise SettingsProblem(_told(settings, told)) from error
     except OSError as error:
         raise SettingsProblem(_told(settings, error.strerror or "it cannot be read")) from error
     return _access(found, sources, stamp, partial(load_access, settings))

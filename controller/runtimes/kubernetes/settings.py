@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.runtimes.kubernetes.images import parse_image, parse_pattern
 from controller.settings import SettingsProblem
@@ -17,7 +17,17 @@ _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 _Image = Annotated[str, AfterValidator(lambda text: parse_image(text) and text)]
 _Images = Annotated[str, AfterValidator(lambda text: parse_pattern(text) and text)]
-_Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+
+
+def _written(value: object) -> object:
+    """Give a quantity as Kubernetes writes it: "2" may also be 2, or 2.0 as helm makes it of a values file."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else value
+
+
+_Quantity = Annotated[
+    str, BeforeValidator(_written), Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +91,5 @@ def read_settings(path: Path) -> ClusterSettings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"
-        raise SettingsProblem(f"kubernetes: {path}: {where}: {first['msg']}") from None
+        told = "there is no such setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise SettingsProblem(f"kubernetes: {path}: {where}: {told}") from None

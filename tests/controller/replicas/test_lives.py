@@ -218,6 +218,7 @@ def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> No
             refused = replica.http.post("/v1/pods/page/stop")
             assert (refused.status_code, "does not answer" in refused.text) == (503, True)
         one.until("does not lead any more")
+        until(lambda: not any(replica.get("/v1/status").get("leader") for replica in (one, other)))
         own.start()
         assert replica_that_writes(one, other).http.post("/v1/pods/page/restart").status_code == 202
         until(lambda: processes_with(f"{mark}-page") not in ([], [running]))

@@ -169,6 +169,8 @@ def test_the_address_may_be_in_a_file(tmp_path: Path) -> None:
     assert found is not None
     assert (found.password, found.host) == ("p@ss", "h")
     assert postgres.address_of_environment({}) is None
+    ended = postgres.address_of_environment({"PODGATE_DATABASE_URL": path.read_text()})  # as a Secret of a file has it
+    assert ended == found
     path.write_text("")
     wrong = [
         ({"PODGATE_DATABASE_URL_FILE": str(path)}, "is empty"),

@@ -1,7 +1,12 @@
 """`podgate gateways`: what is shown of each, and the tokens of those elsewhere."""
 
+import re
+import sys
 from typing import Any
 
+import pytest
+
+from podgate.cli.output import fitting
 from tests.podgate.cli.conftest import Run
 from tests.podgate.cli.controller import SINCE, Controller
 from tests.podgate.cli.real import Real
@@ -28,6 +33,31 @@ def test_each_gateway_is_a_line(run: Run, controller: Controller) -> None:
     assert shown[2][:8] == ["gw-2", "behind", "4", "3", "in", "1.2", "s", "12"]
     assert shown[3] == ["gw-3", "draining", "7", "0", "12", "3", "4", "-", "-", SINCE]
     assert run("gateways", "--json").json()["gateways"] == found
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_all_of_each() -> None:
+    columns = ("NAME", "STATE", "FROM", "SINCE")
+    rows = [["podgate-gateway-0", "current", "192.0.2.7", SINCE], ["b", "behind", "-", SINCE]]
+    least = len("podgate-gateway-0  current")
+    for width, shown in ((200, [0, 1, 2, 3]), (least + 11, [0, 1, 2]), (least + 10, [0, 1]), (10, [0, 1])):
+        assert fitting(columns, rows, width, ("SINCE", "FROM")) == shown
+    assert fitting(columns, rows, 10, ()) == [0, 1, 2, 3]
+
+
+def test_on_a_terminal_of_80_columns_no_name_is_cut(
+    run: Run, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"epoch": "e", "version": 7, "gateways": [gateway(replica="podgate-gateway-0", listens=["10.0.0.1:8443"])]}
+    controller.answers["GET /v1/gateways"] = [(200, found)]
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    outcome = run("gateways")
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line).split() for line in outcome.out.splitlines()]
+    assert shown == [
+        ["NAME", "STATE", "VERSION", "LAG", "LINKS", "LISTENS", "FROM"],
+        ["podgate-gateway-0", "current", "7", "0", "12", "10.0.0.1:8443", "192.0.2.7"],
+    ]
+    assert outcome.err.startswith("There is no room for OPENINGS, WORKERS, SINCE: ")
 
 
 def test_refused_routes_are_told_beside(run: Run, controller: Controller) -> None:

@@ -91,14 +91,18 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* Asked by the kubelet: ready to take connections, and alive. */}}
+{{/*
+Asked by the kubelet: whether it takes connections, and is alive. Not /ready, which says no when a drain is only told:
+a Service knows that from the deletion, and with externalTrafficPolicy Local drops what comes to a machine whose only
+gateway is going and not ready (KEP-1669), where balancers still send until they have looked again.
+*/}}
 {{- define "podgate.gatewayProbes" -}}
 startupProbe:
   httpGet: { path: /live, port: health }
   periodSeconds: 2
   failureThreshold: 60
 readinessProbe:
-  httpGet: { path: /ready, port: health }
+  httpGet: { path: /serving, port: health }
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 1

@@ -13,7 +13,7 @@ from controller.settings import SettingsProblem
 
 @pytest.fixture
 def official() -> None:
-    pytest.importorskip("kubernetes", reason="pip install 'podgate[kubernetes]'")
+    pytest.importorskip("kubernetes", reason="pip install '.[kubernetes]'")
 
 
 KUBECONFIG = """
@@ -51,15 +51,24 @@ def test_a_file_says_what_differs(tmp_path: Path) -> None:
     )
 
 
+def test_numbers_may_be_written_as_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "kubernetes.toml"
+    # helm makes each number of a values file one with a point: https://github.com/helm/helm/issues/32035
+    file.write_text("cpus = 2\nmost_cpus = 16.0\ncpus_request = 0.25\nmost_gpus = 2.0")
+    assert read_settings(file) == ClusterSettings(cpus="2", most_cpus="16", cpus_request="0.25", most_gpus=2)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("namespace = ", "is not valid TOML"),
-        ("colour = 1", "colour: Unexpected"),
+        ("colour = 1", "colour: there is no such setting"),
         ('namespace = "Pods"', "namespace: String should match"),
         ('ram = "much"', "ram: String should match"),
+        ("cpus = true", "cpus: Input should be a valid string"),
+        ("cpus = -1", "cpus: String should match"),
         ('allow_root = "perhaps"', "allow_root: "),
-        ("[queues.gpu]\ncolour = 1", "queues.gpu.colour: Unexpected"),
+        ("[queues.gpu]\ncolour = 1", "queues.gpu.colour: there is no such setting"),
         ('reach = "far"', "reach: Input should be"),
     ],
 )
@@ -83,7 +92,15 @@ async def test_a_kubeconfig_is_read_by_the_official_client(tmp_path: Path, ca: t
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [(None, "config"), ("kind: Config", "config"), (KUBECONFIG, "certificate|ca")]
+    ("text", "reason"),
+    [
+        (None, "nothing is there"),
+        ("kind: Config", "config"),
+        (KUBECONFIG, "certificate|ca"),
+        ("users: [", "it is not valid YAML"),
+        ("kubectl config view", "it is no kubeconfig"),
+        ("clusters: 1\ncurrent-context: a", "it is no kubeconfig"),
+    ],
 )
 @pytest.mark.usefixtures("official")
 def test_kubeconfigs_that_cannot_be_used(tmp_path: Path, text: str | None, reason: str) -> None:

@@ -33,7 +33,7 @@ users: [{{name: u, user: {{token: sesame}}}}]
 
 @pytest.fixture
 async def api() -> AsyncIterator[ApiServer]:
-    pytest.importorskip("kubernetes", reason="pip install 'podgate[kubernetes]'")
+    pytest.importorskip("kubernetes", reason="pip install '.[kubernetes]'")
     async with cluster() as api:
         api.token = "sesame"
         yield api
