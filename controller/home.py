@@ -3,9 +3,11 @@
 import fcntl
 import logging
 import os
+import re
+import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from controller.names import hash_of, new_secret
@@ -15,6 +17,7 @@ from controller.tokens import PREFIX as TOKEN_PREFIX
 TOKENS = {"admin": "admin.token", "gateway": "gateway.token"}  # scope: file
 SHORTEST_TOKEN = 20  # characters, of one that somebody put there by hand
 LONGEST_TOKEN = 1024
+IDENTITY = "home.id"
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,21 @@ def _lock(path: Path, how: int) -> Iterator[None]:
         os.close(descriptor)
 
 
+def identity_of(home: Path) -> str:
+    """Give what a home is known by wherever it is moved to; it is made up at first. Raises HomeProblem."""
+    path = home / IDENTITY
+    try:
+        if not path.exists():
+            with suppress(FileExistsError):  # a replica was faster
+                _write(path, secrets.token_hex(16))
+        identity = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise HomeProblem(f"home: {path}: {error.strerror}; mend its owner or mode") from error
+    if not re.fullmatch("[0-9a-f]{32}", identity):
+        raise HomeProblem(f"home: {path} does not say which home this is; put it back from a copy, or remove it")
+    return identity
+
+
 def ensure_tokens(home: Path, store: Store) -> dict[str, str]:
     """See that each token has its file and is let in; give the scope of every token by its hash."""
     for scope, name in TOKENS.items():
@@ -105,14 +123,14 @@ def _read(path: Path) -> str:
     return token
 
 
-def _write(path: Path, token: str) -> None:
+def _write(path: Path, line: str) -> None:
     """Write the file so that it is there whole or not at all, and never readable by others."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(token + "\n")
+            file.write(line + "\n")
             file.flush()
             os.fsync(descriptor)
         os.link(draft, path)

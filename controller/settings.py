@@ -9,6 +9,7 @@ from sqlalchemy import URL
 VERSION = "0.1.0"
 
 CONSOLE_LABEL = "podgate"
+PROCESS, KUBERNETES = "process", "kubernetes"  # runtimes
 _OURS_BY_NATURE = frozenset({"localhost", "test", "internal", "example", "invalid"})  # RFC 6761, RFC 9476
 
 
@@ -41,6 +42,7 @@ class Settings:
     oidc: Oidc | None = None
     database: URL | None = field(default=None, repr=False)  # that replicas share; None: a file in the home
     replica: str = ""  # which of them this is; empty: there are no others
+    runtime: str = PROCESS  # where pods run
 
     def __post_init__(self) -> None:
         """Find the console's host if none was given. Raises SettingsProblem."""

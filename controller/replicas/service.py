@@ -1,6 +1,6 @@
 """One life of a replica of the controller: what all replicas do, and what the leader does beside it.
 
-    store migrated → all known → following the others → API answering
+    store migrated → pods run where we run them → all known → following the others → API answering
                                    └ whenever it leads: runtime watching → pods tended, passwords kept
 
 Replicas on one machine may share a home, as they have to for pods that are processes: each has a lock and sockets of
@@ -23,6 +23,7 @@ from controller.replicas.desk import SharedDesk, keep_up
 from controller.replicas.feed import SharedFeed
 from controller.replicas.gateways import Gateways
 from controller.replicas.leadership import Leadership, LedKeeper, LedRuntime
+from controller.replicas.place import settle
 from controller.replicas.pointing import keep_pointed, point
 from controller.rolekeeper import RoleKeeper
 from controller.runtimes import Observed, Runtime, Stage
@@ -43,11 +44,13 @@ async def run_replica(
     """Run a replica until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
     prepare_home(settings.home)
     with locked(settings.home, settings.replica), Store(url) as store:
+        place = settle(settings, store)
         changed, desk = Pulse(), SharedDesk(store)
         state = await desk.do(store.state)
         feed = SharedFeed(changed, Version(state.epoch, state.number))
         gateways = Gateways(desk, feed, changed, settings.replica)
-        leadership = Leadership(url, settings.replica, desk.lock, partial(store.lead, replica=settings.replica))
+        began = partial(store.lead, replica=settings.replica)
+        leadership = Leadership(url, settings.replica, desk.lock, began, place)
         runtime = LedRuntime(make_runtime, leadership.confirm)
         control = make_control(
             settings, desk, feed, runtime, templates, changed,

@@ -183,6 +183,10 @@ def controller(
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
     replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
+    adopt_home: Annotated[
+        bool,
+        typer.Option("--adopt-home", help="Let this home take the place of the replicas' one, which is lost, and end."),
+    ] = False,
     runtime: RuntimeChoice = Runtime.PROCESS,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -193,7 +197,7 @@ def controller(
         _home(home), domain, listen, None, 1, 0.0, None, console_host=console_host, runtime=runtime,
         kubeconfig=kubeconfig,
     )  # fmt: skip
-    serving.controller(place, replica)
+    serving.controller(place, replica, adopt_home=adopt_home)
 
 
 def _home(given: Path | None) -> Path:
