@@ -18,6 +18,7 @@ TOKENS = {"admin": "admin.token", "gateway": "gateway.token"}  # scope: file
 SHORTEST_TOKEN = 20  # characters, of one that somebody put there by hand
 LONGEST_TOKEN = 1024
 IDENTITY = "home.id"
+ADOPT = "--adopt-home"  # lets a home take the place of one that is lost
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,24 @@ def identity_of(home: Path) -> str:
     return identity
 
 
-def ensure_tokens(home: Path, store: Store) -> dict[str, str]:
-    """See that each token has its file and is let in; give the scope of every token by its hash."""
+def ensure_tokens(home: Path, store: Store, *, anew: bool = False) -> dict[str, str]:
+    """See that each token has its file and is let in; give the scope of every token by its hash. Raises HomeProblem.
+
+    Where replicas share the store, a home that lacks one that is let in makes none in its place, unless `anew`.
+    """
+    known = store.tokens() if store.shared else {}
+    missing = [name for scope, name in TOKENS.items() if scope in known.values() and not (home / name).exists()]
+    if missing and not anew:
+        raise HomeProblem(
+            f"tokens: {home} has no {' and no '.join(missing)}, and {store.name} knows those of another home; copy "
+            f"{', '.join(TOKENS.values())} and authority/ from there, with their modes. "
+            f"Only if they are lost for good: podgate controller {ADOPT}, once, with the same options"
+        )
     for scope, name in TOKENS.items():
-        store.set_token(scope, scope, hash_of(_token(home / name)))
+        hashed = hash_of(_token(home / name))
+        if scope in known.values() and known.get(hashed) != scope:
+            log.warning("tokens: %s is let in now, and the one before no more; every replica's home needs it", name)
+        store.set_token(scope, scope, hashed)
     return store.tokens()
 
 

@@ -8,11 +8,10 @@ import logging
 
 from sqlalchemy import URL
 
-from controller.home import HomeProblem, identity_of, locked, prepare_home
+from controller.home import ADOPT, HomeProblem, ensure_tokens, identity_of, locked, prepare_home
 from controller.settings import KUBERNETES, Settings
 from controller.store.store import Store
 
-ADOPT = "--adopt-home"
 _HOME = "home "  # and its identity
 
 log = logging.getLogger("controller.replicas")
@@ -42,7 +41,9 @@ def settle(settings: Settings, store: Store) -> str:
 
 
 def adopt(settings: Settings, url: URL) -> None:
-    """Have pods run where this replica runs them, from now on. Raises HomeProblem and StoreFailure."""
+    """Have pods run where this replica runs them, and let the home's tokens in, from now on. Raises HomeProblem and
+    StoreFailure.
+    """
     prepare_home(settings.home)
     with locked(settings.home, settings.replica), Store(url) as store:
         leader = store.move(place_of(settings))
@@ -51,5 +52,6 @@ def adopt(settings: Settings, url: URL) -> None:
                 f"home: replica {leader!r} leads, and runs the pods of {store.name} elsewhere; "
                 f"end all replicas there first, and their pods if you can"
             )
+        ensure_tokens(settings.home, store, anew=True)
         where = "in the cluster" if settings.runtime == KUBERNETES else f"in {settings.home}"
         log.info("home: pods of %s run %s from now on; start replicas without %s", store.name, where, ADOPT)

@@ -10,7 +10,7 @@ import pytest
 import trio
 from sqlalchemy import URL
 
-from controller.home import HomeProblem
+from controller.home import HomeProblem, ensure_tokens
 from controller.replicas.place import settle
 from controller.settings import KUBERNETES, PROCESS, Settings
 from controller.store.store import Store
@@ -65,8 +65,6 @@ def test_a_home_takes_the_place_of_one_that_is_lost(homes: tuple[Path, Path], da
         one.process.kill()
     for process in processes_with(f"{mark}-page"):  # as a machine that is lost ends all
         os.kill(process, signal.SIGKILL)
-    for name in ("admin.token", "gateway.token"):
-        shutil.copy(home / name, another)
     status, log = ended(another, database, "--replica", "other", "--adopt-home")
     assert (status, f"run in {another} from now on; start replicas without --adopt-home" in log) == (0, True), log
     with Replica(another, database, "other") as other:
@@ -76,6 +74,28 @@ def test_a_home_takes_the_place_of_one_that_is_lost(homes: tuple[Path, Path], da
         status, log = ended(home, database, "--replica", "one")
         assert (status, "run in another home" in log) == (1, True), "also that of before"
         other.end_all()
+
+
+def test_a_home_without_the_tokens_that_are_let_in_makes_none_in_their_place(
+    homes: tuple[Path, Path], database: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, another = homes
+    with Store(database) as store:
+        scopes = ensure_tokens(home, store)
+        for missing in (r"admin\.token and no gateway\.token", r"gateway\.token"):
+            with pytest.raises(
+                HomeProblem, match=f"has no {missing}, and .*copy admin.token, gateway.token and author"
+            ):
+                ensure_tokens(another, store)
+            assert store.tokens() == scopes
+            shutil.copy(home / "admin.token", another)
+        shutil.copy(home / "gateway.token", another)
+        assert ensure_tokens(another, store) == scopes
+        assert "is let in now" not in caplog.text
+        (another / "gateway.token").unlink()
+        adopted = ensure_tokens(another, store, anew=True)
+        assert len(adopted.keys() & scopes.keys()) == 1, "admin.token is as before"
+        assert "gateway.token is let in now, and the one before no more; every replica's home needs it" in caplog.text
 
 
 async def test_a_leader_whose_pods_run_elsewhere_by_now_leads_no_more(database: URL, nursery: trio.Nursery) -> None:
