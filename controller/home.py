@@ -49,12 +49,13 @@ def locked(home: Path, replica: str = "") -> Iterator[None]:
     with ExitStack() as held:
         held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX))
         if replica:
-            held.enter_context(_lock(home / f"controller-{replica}.lock", fcntl.LOCK_EX))
+            path = home / f"controller-{replica}.lock"
+            held.enter_context(_lock(path, fcntl.LOCK_EX, f"a replica named {replica!r}", "name with --replica"))
         yield
 
 
 @contextmanager
-def _lock(path: Path, how: int) -> Iterator[None]:
+def _lock(path: Path, how: int, who: str = "another controller", what: str = "home with --home") -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -63,9 +64,7 @@ def _lock(path: Path, how: int) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HomeProblem(
-                f"home: another controller already runs on {path}; stop it, or choose another home with --home"
-            ) from error
+            raise HomeProblem(f"home: {who} already runs on {path}; stop it, or choose another {what}") from error
         yield
     finally:
         os.close(descriptor)

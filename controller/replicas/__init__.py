@@ -1,6 +1,7 @@
 """Several controllers that are replicas of each other, over one PostgreSQL database. One of them leads.
 
     leadership   who leads: an advisory lock on a connection of its own; what only a leader may do
+    hearing      the session by which a replica hears of changes, and has its name to itself
     desk         turns at the store, and learning what other replicas changed
     feed         routes in versions that mean the same at every replica
     place        where pods run, which is the same for all replicas

@@ -13,10 +13,10 @@ import trio
 from sqlalchemy import URL
 
 from controller.desk import Desk
+from controller.replicas.hearing import Session, hearing
 from controller.store.database import StoreFailure
-from controller.store.postgres import connect, failure_of, name_of
+from controller.store.postgres import failure_of, name_of
 from controller.store.store import News, Store
-from controller.store.turns import CHANNEL
 
 LOOK_EVERY = 2.0  # seconds, should a word of the database be lost
 TURN_LIMIT = 10.0  # seconds that a change waits for those before it
@@ -117,15 +117,18 @@ class _Turn:
 
 
 async def keep_up(
-    desk: SharedDesk, url: URL, told: Callable[[], Awaitable[object]], pending: Callable[[], bool]
-) -> None:
-    """Learn what other replicas change when they do, until cancelled. `told` is called whenever the database tells
-    that something changed; while there is something `pending`, a change of nothing gives it a number.
+    desk: SharedDesk, url: URL, replica: str, first: Session, told: Callable[[], Awaitable[object]],
+    pending: Callable[[], bool],
+) -> None:  # fmt: skip
+    """Learn what other replicas change when they do, until cancelled; `first` is the session to hear of it by. `told`
+    is called whenever the database tells that something changed; while there is something `pending`, a change of
+    nothing gives it a number.
     """
     failed = ""
+    hear = partial(trio.to_thread.run_sync, hearing, url, replica, abandon_on_cancel=True)
     while True:
         try:
-            with await trio.to_thread.run_sync(_listening, url, abandon_on_cancel=True) as session:
+            with first if not first.closed else await hear() as session:
                 failed = ""
                 while True:
                     await desk.catch_up()
@@ -142,13 +145,7 @@ async def keep_up(
         await trio.sleep(TRY_AGAIN_AFTER)
 
 
-def _listening(url: URL) -> psycopg.Connection[tuple[object, ...]]:
-    session = connect(url)
-    session.execute(f"LISTEN {CHANNEL}".encode())
-    return session
-
-
-async def _word_of(session: psycopg.Connection[tuple[object, ...]]) -> None:
+async def _word_of(session: Session) -> None:
     """Wait for a word of the database, or for the time to look without one. Raises psycopg.Error if it is gone."""
     with trio.move_on_after(LOOK_EVERY):
         await trio.lowlevel.wait_readable(session.fileno())

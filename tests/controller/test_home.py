@@ -55,8 +55,12 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(home: Path) -> N
 
 def test_replicas_share_a_home_with_each_other_alone(home: Path) -> None:
     with locked(home, "a"), locked(home, "b"):
-        for other in ("a", ""):
-            with pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, other):
+        refused = (
+            ("a", "a replica named 'a' already runs on .* another name with --replica"),
+            ("", "another controller"),
+        )
+        for other, reason in refused:
+            with pytest.raises(HomeProblem, match=reason), locked(home, other):
                 pass
     with locked(home), pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, "a"):
         pass

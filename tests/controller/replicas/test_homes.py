@@ -11,6 +11,8 @@ import trio
 from sqlalchemy import URL
 
 from controller.home import HomeProblem, ensure_tokens
+from controller.replicas import hearing
+from controller.replicas.hearing import NameTaken, first_hearing
 from controller.replicas.place import settle
 from controller.settings import KUBERNETES, PROCESS, Settings
 from controller.store.store import Store
@@ -115,6 +117,27 @@ async def test_a_leader_whose_pods_run_elsewhere_by_now_leads_no_more(database: 
     await other.leads()
     assert one.terms == [1], "and no other after it"
     second.cancel()
+
+
+async def test_two_replicas_of_one_name_do_not_run_side_by_side(database: URL) -> None:
+    with pytest.MonkeyPatch.context() as patch, await first_hearing(database, "one") as session:
+        patch.setattr(hearing, "NAME_LIMIT", 0.0)
+        with pytest.raises(NameTaken, match=r"another replica named 'one' uses .*; choose another name for one with"):
+            await first_hearing(database, "one")
+        with await first_hearing(database, "other"):
+            pass
+        patch.setattr(hearing, "NAME_LIMIT", 20.0)
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(20):
+                nursery.start_soon(trio.to_thread.run_sync, session.close)  # as the life before ends meanwhile
+                (await first_hearing(database, "one")).close()
+
+
+def test_a_replica_of_a_name_that_runs_elsewhere_says_so_and_ends(homes: tuple[Path, Path], database: URL) -> None:
+    home, another = homes
+    with Replica(home, database, "one"):
+        status, log = ended(another, database, "--replica", "one")
+        assert (status, "another replica named 'one' uses" in log, log.count("\n")) == (1, True, 1), log
 
 
 @pytest.mark.parametrize(
