@@ -35,6 +35,7 @@ class SharedDesk(Desk):
         self.changing = _Turn(self)
         self.lock = trio.Lock()
         self.known = 0  # the number of the last change that memory has
+        self.trouble = ""  # why memory does not follow the database now; empty: it does
         self._working_since: float | None = None
         self.learn: Callable[[News], None] = lambda _news: None  # told what others changed
         self.reached: Callable[[int], None] = lambda _number: None  # told how far memory is
@@ -124,24 +125,23 @@ async def keep_up(
     is called whenever the database tells that something changed; while there is something `pending`, a change of
     nothing gives it a number.
     """
-    failed = ""
     hear = partial(trio.to_thread.run_sync, hearing, url, replica, abandon_on_cancel=True)
     while True:
         try:
             with first if not first.closed else await hear() as session:
-                failed = ""
                 while True:
                     await desk.catch_up()
                     await told()
+                    desk.trouble = ""
                     if pending():
                         async with desk.changing:
                             await desk.do(desk.store.tick)
                     await _word_of(session)
         except (psycopg.Error, StoreFailure) as error:
             failure = str(failure_of(error, name_of(url))) if isinstance(error, psycopg.Error) else str(error)
-            if failure != failed:
+            if failure != desk.trouble:
                 log.error("replicas: this one goes on with what it knows: %s", failure)
-            failed = failure
+            desk.trouble = failure
         await trio.sleep(TRY_AGAIN_AFTER)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 import trio
 from sqlalchemy import URL
 
-from controller.control import Control
+from controller.control import Control, Standing
 from controller.home import locked, prepare_home
 from controller.publish import routes_of
 from controller.pulse import Pulse
@@ -55,7 +55,8 @@ async def run_replica(
         runtime = LedRuntime(make_runtime, leadership.confirm)
         control = make_control(
             settings, desk, feed, runtime, templates, changed,
-            lambda: gateways.leader, LedKeeper(RoleKeeper(), leadership.confirm), gateways.pass_on,
+            lambda: Standing("" if desk.trouble else gateways.leader, desk.trouble),
+            LedKeeper(RoleKeeper(), leadership.confirm), gateways.pass_on,
         )  # fmt: skip
         desk.known = state.number
         desk.learn, desk.reached = partial(_learn, control), feed.reach

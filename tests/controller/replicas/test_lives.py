@@ -165,10 +165,19 @@ def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> No
             refused = replica.http.post("/v1/pods/page/stop")
             assert (refused.status_code, "does not answer" in refused.text) == (503, True)
         one.until("does not lead any more")
+        for replica in (one, other):
+            until(lambda replica=replica: "database" in replica.get("/v1/status"))  # at once, but not before it sees it
+            status = replica.get("/v1/status")
+            assert "leader" not in status
+            assert "does not answer" in status["database"]
+            assert status["database"].endswith("; it is used again when it is back: try again then")
         own.start()
         assert replica_that_leads(one, other).http.post("/v1/pods/page/restart").status_code == 202
         assert other.available("page")["want"] == "on"
         assert processes_with(f"{mark}-page") != [] != [running]
+        for replica in (one, other):
+            until(lambda replica=replica: "leader" in replica.get("/v1/status"))
+            assert "database" not in replica.get("/v1/status")
 
 
 def replica_that_leads(*replicas: Replica) -> Replica:
