@@ -18,6 +18,7 @@ import psycopg
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from certs.files import CertificateProblem, read_private
 from controller.store.database import Database, StoreFailure, migrate
 
 DRIVER = "postgresql+psycopg"
@@ -43,9 +44,9 @@ def address_of_environment(environment: Mapping[str, str]) -> URL | None:
         raise ValueError(f"${ADDRESS} and ${ADDRESS_FILE} are both set; leave one out")
     if path:
         try:
-            text = Path(path).read_text().strip()
-        except OSError as error:
-            raise ValueError(f"${ADDRESS_FILE}: {path}: {error.strerror}; mend its path, owner or mode") from error
+            text = read_private(Path(path), "a password").decode().strip()
+        except CertificateProblem as problem:
+            raise ValueError(f"${ADDRESS_FILE}: {problem}") from None
         except UnicodeError:  # its text could hold the password
             raise ValueError(f"${ADDRESS_FILE}: {path} is no text") from None
         if not text:

@@ -165,6 +165,10 @@ def test_an_address_may_name_several_servers_and_settings(database: URL) -> None
 def test_the_address_may_be_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "address"
     path.write_text("postgresql+psycopg://u:p%40ss@h/d\n")
+    path.chmod(0o640)
+    with pytest.raises(ValueError, match=r"_URL_FILE: .*holds a password and is open to others .*; run: chmod 600"):
+        postgres.address_of_environment({"PODGATE_DATABASE_URL_FILE": str(path)})
+    path.chmod(0o600)
     found = postgres.address_of_environment({"PODGATE_DATABASE_URL_FILE": str(path)})
     assert found is not None
     assert (found.password, found.host) == ("p@ss", "h")
