@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 import psycopg
+from psycopg import pq
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -32,6 +33,7 @@ MIGRATION_LIMIT = 300  # seconds that a replica takes to bring the tables to its
 MIGRATION_LOCK = 0x706F6467617465  # `podgate`: replicas that start together migrate one after the other
 LONGEST_REASON = 400  # characters
 AWAY = "it is used again when it is back: try again then"
+NOT_LET_IN = f"mend the user, the password or the database's name in ${ADDRESS}"
 AT_START = f"see that it runs, and mend ${ADDRESS} if that is wrong; then start this controller again"
 MOST_CONNECTIONS = 4  # of one replica, beside the one that leads and the one that listens
 SILENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -131,6 +133,8 @@ def name_of(url: URL) -> str:
 def failure_of(cause: BaseException | None, name: str, away: str = AWAY) -> StoreFailure:
     """Say what an error of the driver means; of its text only what quotes no rows. `away`: what to do if it is that."""
     code = getattr(cause, "sqlstate", None)
+    if isinstance(cause, psycopg.OperationalError) and cause.pgconn is not None and _asked_who(cause.pgconn):
+        return StoreFailure(f"store: {name} does not let this controller in ({_told_by(cause)}); {NOT_LET_IN}")
     if isinstance(cause, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57")):
         return StoreFailure(f"store: {name} does not answer ({_told_by(cause)}); {away}")
     if code == "53100":  # disk_full
@@ -158,6 +162,11 @@ def _migrate_alone(connection: Connection, name: str) -> None:
         connection.exec_driver_sql(f"SET LOCAL {limit} = '{MIGRATION_LIMIT}s'")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
     migrate(connection, name)
+
+
+def _asked_who(failed: pq.abc.PGconn) -> bool:
+    """Tell whether the server had answered when a connection to it failed: it asked for a password."""
+    return bool(failed.used_password or failed.needs_password)
 
 
 def _told_by(cause: BaseException) -> str:

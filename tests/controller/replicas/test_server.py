@@ -60,8 +60,12 @@ def test_a_server_that_restarts_within_a_turn_takes_nothing_of_it() -> None:
 def test_what_is_wrong_with_the_way_there_is_told_without_the_password(postgres_server: Server) -> None:
     right = postgres_server.database()
     for wrong, reason in (
-        (right.set(password="wrong " + PASSWORD), "authentication failed"),
-        (right.set(database="nothing"), "does not exist"),
+        (
+            right.set(password="wrong " + PASSWORD),
+            r"does not let this controller in \(.*failed.*mend the user, the pass",
+        ),
+        (right.set(username="nobody"), r"does not let this controller in \(.*authentication failed"),
+        (right.set(database="nothing"), r"does not let this controller in \(.*does not exist.*or the database's name"),
         (right.set(port=1), "does not answer .*mend [$]PODGATE_DATABASE_URL"),
     ):
         with pytest.raises(StoreFailure, match=reason) as caught:
