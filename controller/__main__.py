@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -22,7 +21,7 @@ from controller.replicas.service import run_replica
 from controller.runtimes import Runtime, RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
-from controller.settings import KUBERNETES, PROCESS, Settings, SettingsProblem, read_oidc
+from controller.settings import KUBERNETES, PROCESS, Settings, SettingsProblem, parse_replica, read_oidc
 from controller.store.database import StoreFailure
 from controller.store.postgres import ADDRESS, address_of_environment
 from controller.templates import Template, load_templates, of_processes
@@ -177,9 +176,10 @@ def _domain(text: str) -> str:
 
 
 def _replica(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
-        raise argparse.ArgumentTypeError(f"expected a name of at most 63 letters, digits and -, got {text!r}")
-    return text
+    try:
+        return parse_replica(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _port(text: str) -> int:

@@ -1,5 +1,6 @@
 """Settings: what a controller is told when it starts, as plain values."""
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -83,6 +84,13 @@ class Settings:
     def _socket(self, name: str) -> Path:
         """Give a unix socket: replicas may share a home, and each has its own."""
         return self.home / "run" / (f"{name}-{self.replica}.sock" if self.replica else f"{name}.sock")
+
+
+def parse_replica(text: str) -> str:
+    """Read a replica's name, which goes into names of files. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise ValueError(f"expected a name of at most 63 lower-case letters, digits and - between them, got {text!r}")
+    return text
 
 
 def default_console_host(domain: str) -> str:

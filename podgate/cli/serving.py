@@ -182,7 +182,12 @@ def controller(
     domain: Domain = DEFAULT_DOMAIN,
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
-    replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
+    replica: Annotated[
+        str,
+        typer.Option(
+            callback=lambda text: _replica(text), help="Which of several controllers over one database this is."
+        ),
+    ] = "",
     adopt_home: Annotated[
         bool,
         typer.Option("--adopt-home", help="Let this home take the place of the replicas' one, which is lost, and end."),
@@ -202,6 +207,15 @@ def controller(
 
 def _home(given: Path | None) -> Path:
     return given.absolute() if given is not None else default_home()
+
+
+def _replica(text: str) -> str:
+    from controller.settings import parse_replica
+
+    try:
+        return text and parse_replica(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _early_drop(text: str) -> str:
