@@ -1,7 +1,7 @@
 """The session by which a replica is told of changes, and has its name to itself: it holds an advisory lock for that.
 
 Two replicas of one name would take each other's place in what replicas tell each other. The server finds out within
-`SILENCE` seconds that a machine is gone which held a session, so that a replica may start again elsewhere.
+some ten seconds that a machine is gone which held a session (`KEEPALIVES`): a replica may then start elsewhere.
 """
 
 import hashlib

@@ -166,8 +166,7 @@ def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> No
             assert (refused.status_code, "does not answer" in refused.text) == (503, True)
         one.until("does not lead any more")
         for replica in (one, other):
-            until(lambda replica=replica: "database" in replica.get("/v1/status"))  # at once, but not before it sees it
-            status = replica.get("/v1/status")
+            status = until(partial(status_with, "database", replica))
             assert "leader" not in status
             assert "does not answer" in status["database"]
             assert status["database"].endswith("; it is used again when it is back: try again then")
@@ -176,8 +175,13 @@ def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> No
         assert other.available("page")["want"] == "on"
         assert processes_with(f"{mark}-page") != [] != [running]
         for replica in (one, other):
-            until(lambda replica=replica: "leader" in replica.get("/v1/status"))
-            assert "database" not in replica.get("/v1/status")
+            assert "database" not in until(partial(status_with, "leader", replica))
+
+
+def status_with(field: str, replica: Replica) -> Any:
+    """What a replica tells of itself, once that has a field."""
+    status = replica.get("/v1/status")
+    return status if field in status else None
 
 
 def replica_that_leads(*replicas: Replica) -> Replica:
