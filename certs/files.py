@@ -42,8 +42,9 @@ def read_public(path: Path) -> bytes:
         raise CertificateProblem(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
 
 
-def read_private(path: Path) -> bytes:
-    """Read a key, refused when anybody but its owner could read it too. Raises CertificateProblem.
+def read_private(path: Path, what: str = "a key") -> bytes:
+    """Read a key, or `what` else is secret, refused when anybody but its owner could read it too. Raises
+    CertificateProblem.
 
     One of root's may be readable by its group, if we are not root: it was lent to us (a Secret on Kubernetes).
     """
@@ -52,7 +53,7 @@ def read_private(path: Path) -> bytes:
             found = os.fstat(file.fileno())
             mode, lent = stat.S_IMODE(found.st_mode), found.st_uid == 0 != os.geteuid()
             if mode & (_OTHERS_OF_ROOTS if lent else _OTHERS):
-                problem = f"{path} holds a key and is open to others (mode {mode:04o})"
+                problem = f"{path} holds {what} and is open to others (mode {mode:04o})"
                 raise CertificateProblem(f"{problem}; run: chmod 600 {path}")
             return file.read()
     except OSError as error:

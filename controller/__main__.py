@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -17,11 +16,12 @@ import trio
 from controller.api.server import SocketProblem
 from controller.console.oidc.settings import oidc_of_environment
 from controller.home import HomeProblem
+from controller.replicas.place import adopt
 from controller.replicas.service import run_replica
 from controller.runtimes import Runtime, RuntimeFailure
 from controller.runtimes.process import ProcessRuntime
 from controller.service import run_controller
-from controller.settings import Settings, SettingsProblem, read_oidc
+from controller.settings import KUBERNETES, PROCESS, Settings, SettingsProblem, parse_replica, read_oidc
 from controller.store.database import StoreFailure
 from controller.store.postgres import ADDRESS, address_of_environment
 from controller.templates import Template, load_templates, of_processes
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(STORE_WAITS)
     try:
         ended = partial(_ended, options.parent_pipe)
-        if settings.database is not None:
+        if settings.database is not None and options.adopt_home:
+            adopt(settings, settings.database)
+        elif settings.database is not None:
             trio.run(run_replica, settings, settings.database, make_runtime, templates, ended)
         else:
             trio.run(run_controller, settings, make_runtime, templates, ended)
@@ -86,7 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_replica,
         help=f"which of several controllers this is, that share the database of ${ADDRESS}",
     )
-    parser.add_argument("--runtime", choices=("process", "kubernetes"), default="process", help="where pods run")
+    parser.add_argument(
+        "--adopt-home",
+        action="store_true",
+        help="let this home take the place of the replicas' one, which is lost, and end",
+    )
+    parser.add_argument("--runtime", choices=(PROCESS, KUBERNETES), default=PROCESS, help="where pods run")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster (default: our service account)")
     parser.add_argument("--parent-pipe", type=int, metavar="FD", help="end when this descriptor reads its end")
     return parser
@@ -103,9 +110,11 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise SettingsProblem(f"store: {error}") from error
     if options.replica and database is None:
         raise SettingsProblem(f"replica: replicas share a database; name it in ${ADDRESS}, or leave out --replica")
+    if options.adopt_home and database is None:
+        raise SettingsProblem(f"home: only replicas have one to adopt; name their database in ${ADDRESS}")
     replica = _own_name(options.replica) if database else ""
     console = options.console_host or ""
-    return Settings(home, *public, ca, console, oidc=oidc, database=database, replica=replica)
+    return Settings(home, *public, ca, console, oidc=oidc, database=database, replica=replica, runtime=options.runtime)
 
 
 def _own_name(given: str | None) -> str:
@@ -117,7 +126,7 @@ def _own_name(given: str | None) -> str:
 
 def _runtime(options: argparse.Namespace, home: Path) -> tuple[Callable[[], Runtime], Mapping[str, Template]]:
     """Choose the runtime, and give it with the templates it can run. Raises SettingsProblem."""
-    if options.runtime == "process":
+    if options.runtime == PROCESS:
         templates = of_processes(load_templates())
         return partial(ProcessRuntime, home, templates), templates
     # Only who uses a cluster waits for what speaks with it.
@@ -167,9 +176,10 @@ def _domain(text: str) -> str:
 
 
 def _replica(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
-        raise argparse.ArgumentTypeError(f"expected a name of at most 63 letters, digits and -, got {text!r}")
-    return text
+    try:
+        return parse_replica(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _port(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import trio
 
@@ -16,6 +17,14 @@ from controller.runtimes import Runtime
 from controller.settings import Settings
 from controller.templates import Template
 from router.snapshot import Rejected, Version
+
+
+class Standing(NamedTuple):
+    """What a replica of the controller knows of the others."""
+
+    leader: str = ""  # which of them leads; empty: none does, or that is not known
+    trouble: str = ""  # why it does not hear of them: what is wrong with the database; empty: nothing
+
 
 PassOn = Callable[[str, Version, Sequence[Rejected]], Awaitable[bool]]
 
@@ -41,7 +50,7 @@ class Control:
     gateway_tokens: GatewayTokens = field(repr=False)
     started_at: float
     ending: trio.Event = field(default_factory=trio.Event)
-    leader: Callable[[], str] = lambda: ""  # which replica leads; empty: there are no replicas
+    standing: Callable[[], Standing] = Standing  # among replicas, if there are any
     pass_on: PassOn = nobody_else  # acknowledgements of gateways that follow another replica
 
     def routed(self, pod: Pod) -> bool:

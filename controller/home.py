@@ -3,9 +3,11 @@
 import fcntl
 import logging
 import os
+import re
+import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from controller.names import hash_of, new_secret
@@ -15,6 +17,8 @@ from controller.tokens import PREFIX as TOKEN_PREFIX
 TOKENS = {"admin": "admin.token", "gateway": "gateway.token"}  # scope: file
 SHORTEST_TOKEN = 20  # characters, of one that somebody put there by hand
 LONGEST_TOKEN = 1024
+IDENTITY = "home.id"
+ADOPT = "--adopt-home"  # lets a home take the place of one that is lost
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +47,15 @@ def locked(home: Path, replica: str = "") -> Iterator[None]:
     process alone. The locks go with the process, however that ends. Raises HomeProblem.
     """
     with ExitStack() as held:
-        cure = "stop it, or choose another home with --home"
-        held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX, cure))
+        held.enter_context(_lock(home / "controller.lock", fcntl.LOCK_SH if replica else fcntl.LOCK_EX))
         if replica:
-            cure = f"it is the replica {replica!r}; name this one otherwise by --replica"
-            held.enter_context(_lock(home / f"controller-{replica}.lock", fcntl.LOCK_EX, cure))
+            path = home / f"controller-{replica}.lock"
+            held.enter_context(_lock(path, fcntl.LOCK_EX, f"a replica named {replica!r}", "name with --replica"))
         yield
 
 
 @contextmanager
-def _lock(path: Path, how: int, cure: str) -> Iterator[None]:
+def _lock(path: Path, how: int, who: str = "another controller", what: str = "home with --home") -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -61,16 +64,45 @@ def _lock(path: Path, how: int, cure: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HomeProblem(f"home: another controller already runs on {path}; {cure}") from error
+            raise HomeProblem(f"home: {who} already runs on {path}; stop it, or choose another {what}") from error
         yield
     finally:
         os.close(descriptor)
 
 
-def ensure_tokens(home: Path, store: Store) -> dict[str, str]:
-    """See that each token has its file and is let in; give the scope of every token by its hash."""
+def identity_of(home: Path) -> str:
+    """Give what a home is known by wherever it is moved to; it is made up at first. Raises HomeProblem."""
+    path = home / IDENTITY
+    try:
+        if not path.exists():
+            with suppress(FileExistsError):  # a replica was faster
+                _write(path, secrets.token_hex(16))
+        identity = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise HomeProblem(f"home: {path}: {error.strerror}; mend its owner or mode") from error
+    if not re.fullmatch("[0-9a-f]{32}", identity):
+        raise HomeProblem(f"home: {path} does not say which home this is; put it back from a copy, or remove it")
+    return identity
+
+
+def ensure_tokens(home: Path, store: Store, *, anew: bool = False) -> dict[str, str]:
+    """See that each token has its file and is let in; give the scope of every token by its hash. Raises HomeProblem.
+
+    Where replicas share the store, a home that lacks one that is let in makes none in its place, unless `anew`.
+    """
+    known = store.tokens() if store.shared else {}
+    missing = [name for scope, name in TOKENS.items() if scope in known.values() and not (home / name).exists()]
+    if missing and not anew:
+        raise HomeProblem(
+            f"tokens: {home} has no {' and no '.join(missing)}, and {store.name} knows those of another home; copy "
+            f"{', '.join(TOKENS.values())} and authority/ from there, with their modes. "
+            f"Only if they are lost for good: podgate controller {ADOPT}, once, with the same options"
+        )
     for scope, name in TOKENS.items():
-        store.set_token(scope, scope, hash_of(_token(home / name)))
+        hashed = hash_of(_token(home / name))
+        if scope in known.values() and known.get(hashed) != scope:
+            log.warning("tokens: %s is let in now, and the one before no more; every replica's home needs it", name)
+        store.set_token(scope, scope, hashed)
     return store.tokens()
 
 
@@ -105,14 +137,14 @@ def _read(path: Path) -> str:
     return token
 
 
-def _write(path: Path, token: str) -> None:
+def _write(path: Path, line: str) -> None:
     """Write the file so that it is there whole or not at all, and never readable by others."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(token + "\n")
+            file.write(line + "\n")
             file.flush()
             os.fsync(descriptor)
         os.link(draft, path)

@@ -28,7 +28,7 @@ class StillThere(Exception):
 
 async def find_orphans(control: Control) -> Mapping[str, Observed]:
     """Give what belongs to no pod, by key. Raises Conflict where it cannot be seen."""
-    leader, replica = control.leader(), control.settings.replica
+    leader, replica = control.standing().leader, control.settings.replica
     if replica and leader != replica:
         known = f": {leader}" if leader else ""
         raise Conflict(f"this controller does not lead, so it sees no pods; ask the one that does{known}")

@@ -16,7 +16,7 @@ import trio
 from controller.api.app import create_app
 from controller.api.server import listen, most_strangers, serve
 from controller.console.app import create_console
-from controller.control import Control, PassOn, nobody_else
+from controller.control import Control, PassOn, Standing, nobody_else
 from controller.desk import Desk
 from controller.feed import Feed
 from controller.gatewaytokens import GatewayTokens
@@ -57,7 +57,7 @@ async def run_controller(
 
 def make_control(
     settings: Settings, desk: Desk, feed: Feed, runtime: Runtime, templates: Mapping[str, Template], changed: Pulse,
-    leader: Callable[[], str] = lambda: "", keeper: Keeper | None = None, pass_on: PassOn = nobody_else,
+    standing: Callable[[], Standing] = Standing, keeper: Keeper | None = None, pass_on: PassOn = nobody_else,
 ) -> Control:  # fmt: skip
     """Put the parts of a controller together; nothing is known yet. Raises HomeProblem and StoreFailure."""
     pods, scopes = Pods(desk, changed), ensure_tokens(settings.home, desk.store)
@@ -74,7 +74,7 @@ def make_control(
         scopes=scopes,
         gateway_tokens=GatewayTokens(desk, people.audit, scopes, changed),
         started_at=time.time(),
-        leader=leader,
+        standing=standing,
         pass_on=pass_on,
     )
 

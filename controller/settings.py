@@ -1,5 +1,6 @@
 """Settings: what a controller is told when it starts, as plain values."""
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from sqlalchemy import URL
 VERSION = "0.1.0"
 
 CONSOLE_LABEL = "podgate"
+PROCESS, KUBERNETES = "process", "kubernetes"  # runtimes
 _OURS_BY_NATURE = frozenset({"localhost", "test", "internal", "example", "invalid"})  # RFC 6761, RFC 9476
 
 
@@ -41,6 +43,7 @@ class Settings:
     oidc: Oidc | None = None
     database: URL | None = field(default=None, repr=False)  # that replicas share; None: a file in the home
     replica: str = ""  # which of them this is; empty: there are no others
+    runtime: str = PROCESS  # where pods run
 
     def __post_init__(self) -> None:
         """Find the console's host if none was given. Raises SettingsProblem."""
@@ -81,6 +84,13 @@ class Settings:
     def _socket(self, name: str) -> Path:
         """Give a unix socket: replicas may share a home, and each has its own."""
         return self.home / "run" / (f"{name}-{self.replica}.sock" if self.replica else f"{name}.sock")
+
+
+def parse_replica(text: str) -> str:
+    """Read a replica's name, which goes into names of files. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise ValueError(f"expected a name of at most 63 lower-case letters, digits and - between them, got {text!r}")
+    return text
 
 
 def default_console_host(domain: str) -> str:

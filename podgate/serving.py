@@ -126,10 +126,11 @@ def _enrolled(place: Place, replica: Replica, follow: Follow) -> tuple[Place, Fo
     return place, replace(follow, enrolment=enrolment)
 
 
-def controller(place: Place, replica: str = "") -> None:
+def controller(place: Place, replica: str = "", *, adopt_home: bool = False) -> None:
     """Become the controller process. Raises Failure."""
     with _told():
         command = [*_controller_command(_prepared(place)), *(["--replica", replica] if replica else [])]
+        command += ["--adopt-home"] if adopt_home else []
         os.execv(command[0], command)
 
 

@@ -111,7 +111,7 @@ class Server:
 def lead(store: Store, replica: str) -> int:
     """Let a store's replica lead, as who gets the lock does; give its term."""
     with connect(store._engine.url) as session:
-        (term, _told) = session.execute(BEGIN_TERM.encode(), (replica, CHANNEL)).fetchone() or (None, "")
+        (term, _told) = session.execute(BEGIN_TERM.encode(), (replica, "", CHANNEL)).fetchone() or (None, "")
     assert isinstance(term, int)
     store.lead(term, replica)
     return term

@@ -127,3 +127,4 @@ class StatusDocument(BaseModel):
     gateways: list[GatewayDocument]
     replica: str | None = None  # of the controller, which answers
     leader: str | None = None  # the replica that leads, as far as the one that answers knows
+    database: str | None = None  # what is wrong with the database that replicas share, so that nothing can be changed

@@ -12,6 +12,8 @@ from controller.api.poddocuments import ParameterDocument, TemplateDocument, Tem
 from controller.control import Control
 from controller.settings import VERSION
 
+_AWAY = "the database that controllers share does not answer"  # to others than admins
+
 
 def status_router(control: Control) -> APIRouter:
     """Make the routes that tell how the controller is and what it can do."""
@@ -29,6 +31,7 @@ def status_router(control: Control) -> APIRouter:
         pods = [pod for pod in control.pods if visible(control, caller, pod.name)]
         everything = caller.admin and caller.whole
         own = sum(len(control.templates[pod.template].endpoints) for pod in pods if pod.template in control.templates)
+        leader, trouble = control.standing()
         gateways = sorted(control.feed.live.values(), key=lambda gateway: gateway.replica)
         return StatusDocument(
             version=VERSION,
@@ -38,7 +41,8 @@ def status_router(control: Control) -> APIRouter:
             routes=PublishedRoutes(epoch=epoch, version=number, count=len(control.feed) if everything else own),
             gateways=[gateway_document(control, gateway) for gateway in gateways if everything],
             replica=control.settings.replica or None,
-            leader=control.leader() or None,
+            leader=leader or None,
+            database=(trouble if everything else _AWAY) if trouble else None,
         )
 
     @router.get("/templates")

@@ -13,10 +13,10 @@ import trio
 from sqlalchemy import URL
 
 from controller.desk import Desk
+from controller.replicas.hearing import Session, hearing
 from controller.store.database import StoreFailure
-from controller.store.postgres import connect, failure_of, name_of
+from controller.store.postgres import failure_of, name_of
 from controller.store.store import News, Store
-from controller.store.turns import CHANNEL
 
 LOOK_EVERY = 2.0  # seconds, should a word of the database be lost
 TURN_LIMIT = 10.0  # seconds that a change waits for those before it
@@ -35,6 +35,7 @@ class SharedDesk(Desk):
         self.changing = _Turn(self)
         self.lock = trio.Lock()
         self.known = 0  # the number of the last change that memory has
+        self.trouble = ""  # why memory does not follow the database now; empty: it does
         self._working_since: float | None = None
         self.learn: Callable[[News], None] = lambda _news: None  # told what others changed
         self.reached: Callable[[int], None] = lambda _number: None  # told how far memory is
@@ -117,45 +118,34 @@ class _Turn:
 
 
 async def keep_up(
-    desk: SharedDesk,
-    url: URL,
-    told: Callable[[], Awaitable[object]],
-    lost: Callable[[], None],
+    desk: SharedDesk, url: URL, replica: str, first: Session, told: Callable[[], Awaitable[object]],
     pending: Callable[[], bool],
-) -> None:
-    """Learn what other replicas change when they do, until cancelled.
-
-    `told` is called whenever the database tells that something changed, `lost` whenever it cannot be asked; while there
-    is something `pending`, a change of nothing gives it a number.
+) -> None:  # fmt: skip
+    """Learn what other replicas change when they do, until cancelled; `first` is the session to hear of it by. `told`
+    is called whenever the database tells that something changed; while there is something `pending`, a change of
+    nothing gives it a number.
     """
-    failed = ""
+    hear = partial(trio.to_thread.run_sync, hearing, url, replica, abandon_on_cancel=True)
     while True:
         try:
-            with await trio.to_thread.run_sync(_listening, url, abandon_on_cancel=True) as session:
-                failed = ""
+            with first if not first.closed else await hear() as session:
                 while True:
                     await desk.catch_up()
                     await told()
+                    desk.trouble = ""
                     if pending():
                         async with desk.changing:
                             await desk.do(desk.store.tick)
                     await _word_of(session)
         except (psycopg.Error, StoreFailure) as error:
-            lost()
             failure = str(failure_of(error, name_of(url))) if isinstance(error, psycopg.Error) else str(error)
-            if failure != failed:
+            if failure != desk.trouble:
                 log.error("replicas: this one goes on with what it knows: %s", failure)
-            failed = failure
+            desk.trouble = failure
         await trio.sleep(TRY_AGAIN_AFTER)
 
 
-def _listening(url: URL) -> psycopg.Connection[tuple[object, ...]]:
-    session = connect(url)
-    session.execute(f"LISTEN {CHANNEL}".encode())
-    return session
-
-
-async def _word_of(session: psycopg.Connection[tuple[object, ...]]) -> None:
+async def _word_of(session: Session) -> None:
     """Wait for a word of the database, or for the time to look without one. Raises psycopg.Error if it is gone."""
     with trio.move_on_after(LOOK_EVERY):
         await trio.lowlevel.wait_readable(session.fileno())

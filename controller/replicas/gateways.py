@@ -58,10 +58,6 @@ class Gateways:
             self._feed.elsewhere = {each.replica: _gateway(each) for each in elsewhere}
             self._changed.beat()
 
-    def lose(self) -> None:
-        """Take note that the database cannot be asked: who led by it does not now."""
-        self.leader = ""
-
     async def pass_on(self, replica: str, version: Version, rejected: Sequence[Rejected]) -> bool:
         """Take what a gateway acknowledges that follows another replica; tell whether one does. Raises StoreFailure."""
         return await self._desk.do(partial(self._desk.store.pass_on, replica, version, rejected))

@@ -44,13 +44,19 @@ class Leadership:
     """Tries to lead, and does what a leader does for as long as it does lead."""
 
     def __init__(
-        self, url: URL, replica: str, changing: AbstractAsyncContextManager[object], began: Callable[[int], None]
+        self,
+        url: URL,
+        replica: str,
+        changing: AbstractAsyncContextManager[object],
+        began: Callable[[int], None],
+        place: str = "",
     ) -> None:
         """`changing` is held while a term begins, for that would wait for a change of our own in vain; `began` is told
-        its number.
+        its number; `place` is where this replica runs pods: it leads if that is where they are.
         """
         self._url = url
         self._replica = replica
+        self._place = place
         self._changing = changing
         self._began = began
         self._term = 0
@@ -83,7 +89,9 @@ class Leadership:
             with trio.fail_after(TERM_LIMIT):
                 async with self._changing:
                     self._term = await self._in_thread(self._begun)
-            return True
+            if self._term:
+                return True
+            self._tell(f"pods of {name_of(self._url)} run elsewhere by now; end this replica")
         except psycopg.Error as error:
             self._tell(str(failure_of(error, name_of(self._url))))
         except trio.TooSlowError:
@@ -135,7 +143,8 @@ class Leadership:
         return bool(row and row[0])
 
     def _begun(self) -> int:
-        (term, _told) = self._ask(BEGIN_TERM, (self._replica, CHANNEL)) or (0, None)
+        """Begin a term and give its number; 0 if pods run elsewhere."""
+        (term, _told) = self._ask(BEGIN_TERM, (self._replica, self._place, CHANNEL)) or (0, None)
         return int(str(term))
 
     def _word(self) -> bool:

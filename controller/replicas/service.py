@@ -1,6 +1,6 @@
 """One life of a replica of the controller: what all replicas do, and what the leader does beside it.
 
-    store migrated → all known → following the others → API answering
+    name ours → store migrated → pods run where we run them → all known → following the others → API answering
                                    └ whenever it leads: runtime watching → pods tended, passwords kept
 
 Replicas on one machine may share a home, as they have to for pods that are processes: each has a lock and sockets of
@@ -14,7 +14,7 @@ from functools import partial
 import trio
 from sqlalchemy import URL
 
-from controller.control import Control
+from controller.control import Control, Standing
 from controller.home import locked, prepare_home
 from controller.publish import routes_of
 from controller.pulse import Pulse
@@ -22,7 +22,9 @@ from controller.reconcile import Reconciler
 from controller.replicas.desk import SharedDesk, keep_up
 from controller.replicas.feed import SharedFeed
 from controller.replicas.gateways import Gateways
+from controller.replicas.hearing import first_hearing
 from controller.replicas.leadership import Leadership, LedKeeper, LedRuntime
+from controller.replicas.place import settle
 from controller.replicas.pointing import keep_pointed, point
 from controller.rolekeeper import RoleKeeper
 from controller.runtimes import Observed, Runtime, Stage
@@ -42,16 +44,19 @@ async def run_replica(
 ) -> None:
     """Run a replica until `ended` returns. Raises HomeProblem, SocketProblem and StoreFailure."""
     prepare_home(settings.home)
-    with locked(settings.home, settings.replica), Store(url) as store:
+    own = settings.replica
+    with locked(settings.home, own), await first_hearing(url, own) as session, Store(url) as store:
+        place = settle(settings, store)
         changed, desk = Pulse(), SharedDesk(store)
         state = await desk.do(store.state)
         feed = SharedFeed(changed, Version(state.epoch, state.number))
-        gateways = Gateways(desk, feed, changed, settings.replica)
-        leadership = Leadership(url, settings.replica, desk.lock, partial(store.lead, replica=settings.replica))
+        gateways = Gateways(desk, feed, changed, own)
+        leadership = Leadership(url, own, desk.lock, partial(store.lead, replica=own), place)
         runtime = LedRuntime(make_runtime, leadership.confirm)
         control = make_control(
             settings, desk, feed, runtime, templates, changed,
-            lambda: gateways.leader, LedKeeper(RoleKeeper(), leadership.confirm), gateways.pass_on,
+            lambda: Standing("" if desk.trouble else gateways.leader, desk.trouble),
+            LedKeeper(RoleKeeper(), leadership.confirm), gateways.pass_on,
         )  # fmt: skip
         desk.known = state.number
         desk.learn, desk.reached = partial(_learn, control), feed.reach
@@ -61,7 +66,7 @@ async def run_replica(
         gc.freeze()  # what is known of ten thousand pods would be looked through for garbage again and again
         sockets = open_sockets(settings)
         async with trio.open_nursery() as parts:
-            parts.start_soon(keep_up, desk, url, gateways.listen, gateways.lose, lambda: feed.pending)
+            parts.start_soon(keep_up, desk, url, own, session, gateways.listen, lambda: feed.pending)
             parts.start_soon(desk.guard)
             parts.start_soon(gateways.run)
             parts.start_soon(leadership.run, partial(_lead, control, desk, runtime))

@@ -15,9 +15,11 @@ from typing import Any
 from weakref import WeakSet
 
 import psycopg
+from psycopg import pq
 from sqlalchemy import URL, Connection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from certs.files import CertificateProblem, read_private
 from controller.store.database import Database, StoreFailure, migrate
 
 DRIVER = "postgresql+psycopg"
@@ -30,7 +32,8 @@ STATEMENT_LIMIT = 15  # seconds of one statement
 MIGRATION_LIMIT = 300  # seconds that a replica takes to bring the tables to its version, and others wait for it
 MIGRATION_LOCK = 0x706F6467617465  # `podgate`: replicas that start together migrate one after the other
 LONGEST_REASON = 400  # characters
-AWAY = "it is tried again when it is back"
+AWAY = "it is used again when it is back: try again then"
+NOT_LET_IN = f"mend the user, the password or the database's name in ${ADDRESS}"
 AT_START = f"see that it runs, and mend ${ADDRESS} if that is wrong; then start this controller again"
 MOST_CONNECTIONS = 4  # of one replica, beside the one that leads and the one that listens
 SILENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -43,9 +46,9 @@ def address_of_environment(environment: Mapping[str, str]) -> URL | None:
         raise ValueError(f"${ADDRESS} and ${ADDRESS_FILE} are both set; leave one out")
     if path:
         try:
-            text = Path(path).read_text().strip()
-        except OSError as error:
-            raise ValueError(f"${ADDRESS_FILE}: {path}: {error.strerror}; mend its path, owner or mode") from error
+            text = read_private(Path(path), "a password").decode().strip()
+        except CertificateProblem as problem:
+            raise ValueError(f"${ADDRESS_FILE}: {problem}") from None
         except UnicodeError:  # its text could hold the password
             raise ValueError(f"${ADDRESS_FILE}: {path} is no text") from None
         if not text:
@@ -130,6 +133,8 @@ def name_of(url: URL) -> str:
 def failure_of(cause: BaseException | None, name: str, away: str = AWAY) -> StoreFailure:
     """Say what an error of the driver means; of its text only what quotes no rows. `away`: what to do if it is that."""
     code = getattr(cause, "sqlstate", None)
+    if isinstance(cause, psycopg.OperationalError) and cause.pgconn is not None and _asked_who(cause.pgconn):
+        return StoreFailure(f"store: {name} does not let this controller in ({_told_by(cause)}); {NOT_LET_IN}")
     if isinstance(cause, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57")):
         return StoreFailure(f"store: {name} does not answer ({_told_by(cause)}); {away}")
     if code == "53100":  # disk_full
@@ -157,6 +162,11 @@ def _migrate_alone(connection: Connection, name: str) -> None:
         connection.exec_driver_sql(f"SET LOCAL {limit} = '{MIGRATION_LIMIT}s'")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
     migrate(connection, name)
+
+
+def _asked_who(failed: pq.abc.PGconn) -> bool:
+    """Tell whether the server had answered when a connection to it failed: it asked for a password."""
+    return bool(failed.used_password or failed.needs_password)
 
 
 def _told_by(cause: BaseException) -> str:

@@ -220,6 +220,7 @@ state = Table(
     Column("number", NUMBER, nullable=False),  # of the last change
     Column("term", NUMBER, nullable=False),  # rises with each new leader
     Column("leader", String, nullable=False),  # the replica of that term
+    Column("place", String, nullable=False, server_default=""),  # where pods run (controller.replicas.place)
     CheckConstraint("id = 1", name="state_one"),
 )
 

@@ -102,6 +102,16 @@ class Store:
         with self._database.transaction() as connection:
             return turns.read_state(connection)
 
+    def claim(self, place: str) -> str:
+        """Have pods run in this place if none is known; give the one that is."""
+        with self._database.transaction() as connection:
+            return turns.claim_place(connection, place)
+
+    def move(self, place: str) -> str:
+        """Have pods run in this place from now on. If a leader runs them in another, give its name and do nothing."""
+        with self._database.transaction() as connection:
+            return turns.move_place(connection, place)
+
     def lead(self, term: int, replica: str) -> None:
         """Write as the leader of a term from now on; when another has begun, that is refused."""
         self._term = term, replica

@@ -23,9 +23,11 @@ MOST_CHANGES = 10_000  # kept
 CHANNEL = "podgate_changes"
 LEADER_LOCK = 0x706F646C656164  # `podlead`: the advisory lock of who leads, of this database alone
 
-# What the session that has the lock is asked: to begin a term, and whether it is still the same.
+# What the session that has the lock is asked: to begin a term, if pods run where it would run them, and whether it is
+# still the same.
 BEGIN_TERM = """
-WITH begun AS (UPDATE state SET term = term + 1, leader = %s RETURNING term) SELECT term, pg_notify(%s, '') FROM begun
+WITH begun AS (UPDATE state SET term = term + 1, leader = %s WHERE place = %s RETURNING term)
+SELECT term, pg_notify(%s, '') FROM begun
 """
 SAME_TERM = "SELECT 1 FROM state WHERE term = %s AND leader = %s"
 
@@ -65,6 +67,21 @@ def read_leader(connection: Connection) -> str:
     halves = {"high": LEADER_LOCK >> 32, "low": LEADER_LOCK & 0xFFFFFFFF}  # as pg_locks shows it
     led = connection.execute(_LED, halves).scalar_one()
     return read_state(connection).leader if led else ""
+
+
+def claim_place(connection: Connection, place: str) -> str:
+    """Have pods run in this place if none is known; give the one that is."""
+    connection.execute(update(state).where(state.c.place == "").values(place=place))
+    return str(connection.execute(select(state.c.place)).scalar_one())
+
+
+def move_place(connection: Connection, place: str) -> str:
+    """Have pods run in this place from now on, unless somebody leads who runs them in another; give who does."""
+    known = connection.execute(select(state.c.place).with_for_update()).scalar_one()
+    leader = read_leader(connection) if known != place else ""
+    if known != place and not leader:  # no term begins before this is committed
+        connection.execute(update(state).values(place=place, term=state.c.term + 1, leader=""))
+    return leader
 
 
 def check_term(now: State, term: int, leader: str) -> None:

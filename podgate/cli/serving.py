@@ -195,7 +195,16 @@ def controller(
     domain: Domain = DEFAULT_DOMAIN,
     listen: Annotated[str, typer.Option(help="HOST:PORT at which people reach the gateway.")] = DEFAULT_LISTEN,
     console_host: ConsoleHost = "",
-    replica: Annotated[str, typer.Option(help="Which of several controllers over one database this is.")] = "",
+    replica: Annotated[
+        str,
+        typer.Option(
+            callback=lambda text: _replica(text), help="Which of several controllers over one database this is."
+        ),
+    ] = "",
+    adopt_home: Annotated[
+        bool,
+        typer.Option("--adopt-home", help="Let this home take the place of the replicas' one, which is lost, and end."),
+    ] = False,
     runtime: RuntimeChoice = Runtime.PROCESS,
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -206,11 +215,20 @@ def controller(
         _home(home), domain, listen, None, 1, 0.0, None, console_host=console_host, runtime=runtime,
         kubeconfig=kubeconfig,
     )  # fmt: skip
-    serving.controller(place, replica)
+    serving.controller(place, replica, adopt_home=adopt_home)
 
 
 def _home(given: Path | None) -> Path:
     return given.absolute() if given is not None else default_home()
+
+
+def _replica(text: str) -> str:
+    from controller.settings import parse_replica
+
+    try:
+        return text and parse_replica(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _early_drop(text: str) -> str:

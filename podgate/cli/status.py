@@ -20,13 +20,15 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what runs; exit 1 if nothing does."""
+    """Tell what runs; exit 1 if nothing does, or if nothing can be changed since a database is away."""
     target = Target.from_environment()
     found = Client(target).get("status") if wait is None else _wait(target, wait)
     if as_json:
         answer_json(found)
-        return
-    _show(found)
+    else:
+        _show(found)
+    if "database" in found:
+        raise typer.Exit(1)
 
 
 def _wait(target: Target, seconds: float) -> Document:
@@ -52,7 +54,10 @@ def _show(found: Document) -> None:
     pods = ", ".join(f"{count} {phase}" for phase, count in found["pods"].items() if count) or "none"
     answer(f"podgate   {found['version']}, up since {found['started_at']}")
     if "replica" in found:
-        answer(f"replica   {found['replica']}; {found.get('leader') or 'nobody'} leads")
+        nobody = "it is not known who" if "database" in found else "nobody"
+        answer(f"replica   {found['replica']}; {found.get('leader') or nobody} leads")
+    if "database" in found:
+        answer(f"database  {visible(found['database'].removeprefix('store: '))}")
     answer(f"domain    {found['domain']}")
     answer(f"pods      {pods}")
     answer(f"routes    {found['routes']['count']}, version {found['routes']['version']}")

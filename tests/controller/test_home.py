@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.home import SHORTEST_TOKEN, HomeProblem, ensure_tokens, locked, prepare_home
+from controller.home import SHORTEST_TOKEN, HomeProblem, ensure_tokens, identity_of, locked, prepare_home
 from controller.names import hash_of
 from controller.store.store import Store
 
@@ -55,14 +55,27 @@ def test_a_second_controller_is_refused_until_the_first_is_gone(home: Path) -> N
 
 def test_replicas_share_a_home_with_each_other_alone(home: Path) -> None:
     with locked(home, "a"), locked(home, "b"):
-        for other, cure in (("a", "it is the replica 'a'; name this one otherwise by --replica"), ("", "stop it, or")):
-            with (
-                pytest.raises(HomeProblem, match=f"another controller already runs on .*; {cure}"),
-                locked(home, other),
-            ):
+        refused = (
+            ("a", "a replica named 'a' already runs on .* another name with --replica"),
+            ("", "another controller"),
+        )
+        for other, reason in refused:
+            with pytest.raises(HomeProblem, match=reason), locked(home, other):
                 pass
     with locked(home), pytest.raises(HomeProblem, match="another controller already runs on"), locked(home, "a"):
         pass
+
+
+def test_a_home_is_known_wherever_it_is_moved_to(home: Path, tmp_path: Path) -> None:
+    known = identity_of(home)
+    assert identity_of(home) == known
+    assert mode(home / "home.id") == 0o600
+    assert identity_of(home.rename(tmp_path / "moved")) == known
+    prepare_home(home)
+    assert identity_of(home) != known
+    (home / "home.id").write_text("")
+    with pytest.raises(HomeProblem, match=r"home\.id does not say which home this is"):
+        identity_of(home)
 
 
 def test_tokens_are_written_once_for_their_owner_alone(home: Path) -> None:

@@ -203,7 +203,8 @@ def test_a_store_that_cannot_be_used_is_one_sentence(home: Path) -> None:
         (["--console-host", "not a name"], "is not a host name"),
         (["--public-port", "x"], "from 1 to 65535"),
         (["--replica", "a"], "replicas share a database"),
-        (["--replica", "no name"], "expected a name of at most 63 letters"),
+        (["--adopt-home"], "only replicas have one to adopt"),
+        (["--replica", "no name"], "expected a name of at most 63 lower-case letters"),
     ],
 )
 def test_arguments_that_cannot_be(

@@ -28,6 +28,7 @@ class Candidate:
 
     url: URL
     name: str = "one"
+    place: str = ""
     terms: list[int] = field(default_factory=list)
     leading: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
@@ -35,7 +36,7 @@ class Candidate:
 
     def __post_init__(self) -> None:
         with Store(self.url):  # which makes the tables
-            self.leadership = Leadership(self.url, self.name, self.changing, self.terms.append)
+            self.leadership = Leadership(self.url, self.name, self.changing, self.terms.append, self.place)
 
     async def work(self) -> None:
         self.leading.set()

@@ -3,67 +3,24 @@ or cut off from the database, and what should be once is there once.
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import URL
 
-from tests.controller.called import Called
+from tests.controller.replicas.living import PATIENCE, Replica, until
 from tests.controller.runtimes.homes import a_mark, new_home, processes_with
 from tests.databases import PASSWORD, server
 
-ROOT = Path(__file__).parents[3]
-PATIENCE = 60.0  # seconds until a test gives up
 PODS = 4
-_Answer = TypeVar("_Answer")
-
-
-class Replica(Called):
-    """A replica's process, and a way to call it."""
-
-    def __init__(self, home: Path, url: URL, name: str) -> None:
-        command = [sys.executable, "-m", "controller", "--home", str(home), "--replica", name]
-        environment = {**os.environ, "PODGATE_DATABASE_URL": url.render_as_string(hide_password=False)}
-        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
-        self.log = ""
-        self.until("serving")
-        super().__init__(home, f"api-{name}.sock", PATIENCE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.http.close()
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        self.log += self.process.communicate(timeout=PATIENCE)[1]
-
-    def until(self, text: str) -> None:
-        """Read the log until it has a text again."""
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.log += line
-            if text in line:
-                return
-        raise AssertionError(self.log)
-
-    def leads(self) -> None:
-        self.until("this replica leads")
-
-    def create(self, name: str, mark: str) -> httpx.Response:
-        serve = f"exec /usr/bin/env python3 -X {mark}-{name} -m http.server --bind 127.0.0.1 $PORT"
-        return self.make(name, serve)
 
 
 @pytest.fixture
@@ -199,13 +156,6 @@ def takes(call: Callable[[], httpx.Response]) -> bool:
     return call().status_code == 204
 
 
-def until(look: Callable[[], _Answer]) -> _Answer:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline
-    return found
-
-
 def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> None:
     mark = a_mark()
     with server() as own, two(home, own.database()) as (one, other):
@@ -218,11 +168,23 @@ def test_a_database_that_restarts_is_used_again_and_pods_go_on(home: Path) -> No
             refused = replica.http.post("/v1/pods/page/stop")
             assert (refused.status_code, "does not answer" in refused.text) == (503, True)
         one.until("does not lead any more")
-        until(lambda: not any(replica.get("/v1/status").get("leader") for replica in (one, other)))
+        for replica in (one, other):
+            status = until(partial(status_with, "database", replica))
+            assert "leader" not in status
+            assert "does not answer" in status["database"]
+            assert status["database"].endswith("; it is used again when it is back: try again then")
         own.start()
         assert replica_that_writes(one, other).http.post("/v1/pods/page/restart").status_code == 202
         until(lambda: processes_with(f"{mark}-page") not in ([], [running]))
         assert other.available("page")["want"] == "on"
+        for replica in (one, other):
+            assert "database" not in until(partial(status_with, "leader", replica))
+
+
+def status_with(field: str, replica: Replica) -> Any:
+    """What a replica tells of itself, once that has a field."""
+    status = replica.get("/v1/status")
+    return status if field in status else None
 
 
 def replica_that_writes(*replicas: Replica) -> Replica:

@@ -60,8 +60,12 @@ def test_a_server_that_restarts_within_a_turn_takes_nothing_of_it() -> None:
 def test_what_is_wrong_with_the_way_there_is_told_without_the_password(postgres_server: Server) -> None:
     right = postgres_server.database()
     for wrong, reason in (
-        (right.set(password="wrong " + PASSWORD), "authentication failed"),
-        (right.set(database="nothing"), "does not exist"),
+        (
+            right.set(password="wrong " + PASSWORD),
+            r"does not let this controller in \(.*failed.*mend the user, the pass",
+        ),
+        (right.set(username="nobody"), r"does not let this controller in \(.*authentication failed"),
+        (right.set(database="nothing"), r"does not let this controller in \(.*does not exist.*or the database's name"),
         (right.set(port=1), "does not answer .*mend [$]PODGATE_DATABASE_URL"),
     ):
         with pytest.raises(StoreFailure, match=reason) as caught:
@@ -165,6 +169,10 @@ def test_an_address_may_name_several_servers_and_settings(database: URL) -> None
 def test_the_address_may_be_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "address"
     path.write_text("postgresql+psycopg://u:p%40ss@h/d\n")
+    path.chmod(0o640)
+    with pytest.raises(ValueError, match=r"_URL_FILE: .*holds a password and is open to others .*; run: chmod 600"):
+        postgres.address_of_environment({"PODGATE_DATABASE_URL_FILE": str(path)})
+    path.chmod(0o600)
     found = postgres.address_of_environment({"PODGATE_DATABASE_URL_FILE": str(path)})
     assert found is not None
     assert (found.password, found.host) == ("p@ss", "h")

@@ -1,5 +1,6 @@
 """`podgate status`, and what every command says when the controller cannot be reached or answers with an error."""
 
+import json
 import os
 import socket
 import subprocess
@@ -24,6 +25,20 @@ def test_what_runs_is_told(run: Run, controller: Controller) -> None:
     assert "podgate   0.1.0, up since 2026-11-21" in outcome.out
     assert "gateway   g1: 2 workers, current" in outcome.out
     assert run("status", "--json").json()["routes"] == {"epoch": "e", "version": 3, "count": 1}
+
+
+def test_a_database_that_is_away_is_told_and_is_a_failure(run: Run, controller: Controller) -> None:
+    code, status = controller._status()
+    reason = "store: the database podgate at db does not answer (refused); try again"
+    controller.answers["GET /v1/status"] = [(code, {**status, "replica": "a", "leader": "b"})]
+    outcome = run("status")
+    assert (outcome.code, "replica   a; b leads" in outcome.out) == (0, True)
+    controller.answers["GET /v1/status"] = [(code, {**status, "replica": "a", "database": reason})]
+    outcome = run("status")
+    assert (outcome.code, "replica   a; it is not known who leads" in outcome.out) == (1, True)
+    assert "database  the database podgate at db does not answer (refused); try again" in outcome.out
+    outcome = run("status", "--json")
+    assert (outcome.code, json.loads(outcome.out)["database"]) == (1, reason)
 
 
 def test_a_missing_or_late_gateway_is_told(run: Run, controller: Controller) -> None:
