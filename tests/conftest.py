@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from certs.leaf import Leaf
 from controller import passwords
 from tests.gateway.process import Site
-from tests.peers import Upstream, echo, leaf_of, upstream
+from tests.peers import leaf_of
+from tests.upstreams import Upstream, echo, upstream
 
 DOMAIN = "pods.test"
 

@@ -16,7 +16,7 @@ from bench.missing import Missing
 from certs.leaf import Leaf
 from gateway.options import Options
 from tests.gateway.running import Running, running
-from tests.peers import Serve, postgres, upstream
+from tests.upstreams import Serve, postgres, upstream
 
 HOST = "db.pods.test"
 WARM_UP = 20  # connections that load/connect.c makes before it measures

@@ -12,7 +12,8 @@ import trustme
 from gateway.cancelling import Owner, owner_of
 from gateway.wire.pgmessage import Auth, CancelKey, authentication, backend_key, cancel_request, message, parse_key
 from gateway.wire.postgres import startup_message
-from tests.peers import DEADLINE, SSL_REQUEST, TlsPeer, plain_to, read_exactly, read_to_end, tls_to, trusting, upstream
+from tests.peers import DEADLINE, SSL_REQUEST, TlsPeer, plain_to, read_exactly, read_to_end, tls_to, trusting
+from tests.upstreams import upstream
 
 READY = message(b"Z", b"I")
 

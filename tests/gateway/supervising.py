@@ -18,7 +18,8 @@ from router.access import AccessLevel
 from router.model import Protocol, Route
 from router.routedocument import parse_address
 from router.snapshot import Rejected, Version, snapshot_document
-from tests.peers import DEADLINE, Upstream, write_leaf
+from tests.peers import DEADLINE, write_leaf
+from tests.upstreams import Upstream
 
 HOST = "echo.pods.test"
 

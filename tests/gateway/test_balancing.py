@@ -16,7 +16,8 @@ from gateway.options import Options
 from podgate.cli import app
 from tests.gateway.running import running
 from tests.haproxy import haproxy, needs_haproxy
-from tests.peers import DEADLINE, TlsPeer, Upstream, answer_http, plain_to, read_to_end, trusting, upstream
+from tests.peers import DEADLINE, TlsPeer, plain_to, read_to_end, trusting
+from tests.upstreams import Upstream, answer_http, upstream
 
 CLIENT, LISTENER = "192.0.2.7", "198.51.100.1"
 V1 = f"PROXY TCP4 {CLIENT} {LISTENER} 50412 443\r\n".encode()

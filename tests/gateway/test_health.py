@@ -21,17 +21,8 @@ from router.snapshot import Version
 from tests.gateway.process import echo_once
 from tests.gateway.supervising import HOST, Told, ask, route, snapshot, supervising
 from tests.gateway.test_metrics import QUIET
-from tests.peers import (
-    DEADLINE,
-    Ending,
-    TlsPeer,
-    Upstream,
-    answer_http,
-    plain_to,
-    tls_to,
-    trusting,
-    upstream,
-)
+from tests.peers import DEADLINE, Ending, TlsPeer, plain_to, tls_to, trusting
+from tests.upstreams import Upstream, answer_http, upstream
 
 ANYWHERE = ("127.0.0.1", 0)
 

@@ -10,7 +10,8 @@ from gateway.options import Options
 from tests.gateway.pods import Pod
 from tests.gateway.running import Running, running
 from tests.gateway.wire.hostile import CASES, Hostile, Refused
-from tests.peers import TlsPeer, tls_to, trusting, upstream
+from tests.peers import TlsPeer, tls_to, trusting
+from tests.upstreams import upstream
 
 HOST = "web.pods.test"
 

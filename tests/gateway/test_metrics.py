@@ -18,7 +18,8 @@ from gateway.standing import Standing
 from gateway.supervisor import Supervisor
 from router.snapshot import Version
 from tests.gateway.supervising import HOST, Told, ask, route, snapshot, supervising
-from tests.peers import DEADLINE, TlsPeer, Upstream, tls_to, trusting
+from tests.peers import DEADLINE, TlsPeer, tls_to, trusting
+from tests.upstreams import Upstream
 
 QUIET = Measures(
     is_ready=True, standing=Standing(2, 7, 1, draining=False, addresses=("127.0.0.1:443",)),

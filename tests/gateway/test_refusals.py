@@ -18,20 +18,9 @@ from router.access import AccessLevel
 from router.model import RouteState
 from tests.gateway.running import Running, running
 from tests.gateway.talks import ASK, Answer, ask_http, ask_postgres, head
-from tests.peers import (
-    SSL_REQUEST,
-    Ending,
-    TlsPeer,
-    Upstream,
-    echo,
-    leaf_of,
-    plain_to,
-    read_to_end,
-    tls_to,
-    trusting,
-    upstream,
-)
+from tests.peers import SSL_REQUEST, Ending, TlsPeer, leaf_of, plain_to, read_to_end, tls_to, trusting
 from tests.ports import free_port
+from tests.upstreams import Upstream, echo, upstream
 
 UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
 ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))

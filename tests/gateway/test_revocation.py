@@ -25,7 +25,8 @@ from router.routedocument import parse_network
 from tests.gateway.pods import Pod, read_head, receive_head, receive_response
 from tests.gateway.running import Running, running
 from tests.gateway.web.site import ALICE, BOB, bearer, request, token
-from tests.peers import CHUNK, DEADLINE, TlsPeer, Upstream, plain_to, tls_to, trusting, upstream
+from tests.peers import CHUNK, DEADLINE, TlsPeer, plain_to, tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 DB, WEB = "db.pods.test", "web.pods.test"
 GRANTS = {"user:alice": AccessLevel.WRITE, "user:bob": AccessLevel.WRITE}

@@ -14,21 +14,8 @@ from gateway.options import Options
 from tests.gateway.links import descriptors
 from tests.gateway.running import Running, running
 from tests.gateway.talks import head
-from tests.peers import (
-    DEADLINE,
-    SSL_REQUEST,
-    Ending,
-    TlsPeer,
-    Upstream,
-    echo,
-    greet,
-    plain_to,
-    read_to_end,
-    reset,
-    tls_to,
-    trusting,
-    upstream,
-)
+from tests.peers import DEADLINE, SSL_REQUEST, Ending, TlsPeer, plain_to, read_to_end, reset, tls_to, trusting
+from tests.upstreams import Upstream, echo, greet, upstream
 
 HOST, WEB = "echo.pods.test", "web.pods.test"
 

@@ -25,15 +25,13 @@ from tests.peers import (
     SSL_REQUEST,
     Ending,
     TlsPeer,
-    echo,
     plain_to,
-    postgres,
     read_exactly,
     read_to_end,
     tls_to,
     trusting,
-    upstream,
 )
+from tests.upstreams import echo, postgres, upstream
 
 BUDGET = 60.0  # seconds: more than any of this takes
 HOST = "db.pods.test"

@@ -22,7 +22,8 @@ from router.table import RouteTable
 from tests.gateway.process import echo_once
 from tests.gateway.supervising import HOST, Told, route, snapshot, supervising
 from tests.gateway.web.site import ALICE, bearer, request, token
-from tests.peers import DEADLINE, Upstream, tls_to, trusting
+from tests.peers import DEADLINE, tls_to, trusting
+from tests.upstreams import Upstream
 
 BAD = {"host": "bad.pods.test", "protocol": "gopher"}
 

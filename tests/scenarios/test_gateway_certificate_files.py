@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import trustme
 
 from tests.gateway.process import Site, echo_once
-from tests.peers import Upstream, leaf_of, tls_to, trusting
+from tests.peers import leaf_of, tls_to, trusting
+from tests.upstreams import Upstream
 
 HOST = "echo.pods.test"
 

@@ -3,7 +3,7 @@
 import time
 
 from tests.gateway.process import Site, echo_once, until
-from tests.peers import Upstream
+from tests.upstreams import Upstream
 
 HOST, NEW = "echo.pods.test", "new.pods.test"
 

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from tests.gateway.process import Site, echo_once, until
-from tests.peers import Ending, Upstream, plain_to
+from tests.peers import Ending, plain_to
+from tests.upstreams import Upstream
 
 HOST, OTHER = "echo.pods.test", "other.pods.test"
 

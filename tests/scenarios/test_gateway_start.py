@@ -3,7 +3,7 @@
 import socket
 
 from tests.gateway.process import Site
-from tests.peers import Upstream
+from tests.upstreams import Upstream
 
 
 def test_a_port_in_use_is_told_in_one_sentence(place: Site) -> None:

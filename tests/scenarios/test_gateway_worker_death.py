@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from tests.gateway.process import Site, echo_once
-from tests.peers import DEADLINE, Ending, TlsPeer, Upstream, plain_to, trusting
+from tests.peers import DEADLINE, Ending, TlsPeer, plain_to, trusting
+from tests.upstreams import Upstream
 
 HOST = "echo.pods.test"
 LINKS, QUEUED = 40, 60

@@ -14,7 +14,8 @@ from router.database import Database, Login
 from tests.gateway.bolt.scripted import Client, Graph
 from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running, running
-from tests.peers import Upstream, tls_to, trusting, upstream
+from tests.peers import tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 HOST = "graph.pods.test"
 BUDGET = 60.0  # seconds for an opening: more than any takes that is not hurried

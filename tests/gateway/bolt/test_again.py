@@ -35,7 +35,7 @@ from tests.gateway.bolt.scripted import PULL, Client, Graph, basic
 from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running
 from tests.gateway.wire.test_boltstream import chunked
-from tests.peers import Upstream
+from tests.upstreams import Upstream
 
 ALICE, BOB, CAROL = basic("alice", TOKEN), basic("bob", OF_BOB), basic("carol", "pgt_of-carol")
 

@@ -15,7 +15,8 @@ from tests.gateway.bolt.scripted import Client, Graph, basic
 from tests.gateway.bolt.test_opening import said
 from tests.gateway.running import Running
 from tests.gateway.talks import head, http_answer
-from tests.peers import Ending, TlsPeer, Upstream, tls_to, trusting, upstream
+from tests.peers import Ending, TlsPeer, tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 ORIGIN = f"https://{HOST}:8443"
 

@@ -22,7 +22,8 @@ from tests.gateway.bolt.test_opening import said
 from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running, running
 from tests.gateway.test_revocation import Pass
-from tests.peers import TlsPeer, Upstream, tls_to
+from tests.peers import TlsPeer, tls_to
+from tests.upstreams import Upstream
 
 NONE: dict[str, Value] = {"scheme": "none"}
 

@@ -22,7 +22,8 @@ from tests.gateway.running import Running
 from tests.gateway.talks import head, http_answer
 from tests.gateway.web.site import KEY
 from tests.gateway.webtokens import ISSUER, RSA, jwk, signed
-from tests.peers import TlsPeer, Upstream, tls_to, trusting, upstream
+from tests.peers import TlsPeer, tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 
 def route(gateway: Running, server: Upstream, side: Upstream, access: AccessLevel) -> None:

@@ -17,7 +17,8 @@ from router.database import Database
 from tests.gateway.bolt.graphs import LOGINS, TOKEN, client_of, closed
 from tests.gateway.bolt.scripted import Client, Graph, basic
 from tests.gateway.running import Running
-from tests.peers import DEADLINE, Ending, Upstream
+from tests.peers import DEADLINE, Ending
+from tests.upstreams import Upstream
 
 
 class Supervisor:

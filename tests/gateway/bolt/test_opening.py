@@ -21,7 +21,8 @@ from tests.gateway.bolt.graphs import HOST, LOGINS, OF_BOB, TOKEN, client_of, cl
 from tests.gateway.bolt.scripted import OFFER, Client, Graph, basic
 from tests.gateway.postgres.scripted import token
 from tests.gateway.running import Running, Unforgetting
-from tests.peers import Ending, Upstream, upstream
+from tests.peers import Ending
+from tests.upstreams import Upstream, upstream
 
 ALICE = basic("alice", TOKEN)
 OLD, NEW = Proposal(4, 4, 0), Proposal(5, 4, 4)

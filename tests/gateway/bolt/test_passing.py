@@ -16,7 +16,8 @@ from tests.gateway.bolt.scripted import MANIFEST_OF_NEO4J, OFFER, WRONG, Graph, 
 from tests.gateway.bolt.test_opening import ALICE, NEW, OLD, refused, said
 from tests.gateway.running import Running
 from tests.gateway.webtokens import ISSUER, RSA, jwk, signed
-from tests.peers import Ending, Upstream, upstream
+from tests.peers import Ending
+from tests.upstreams import Upstream, upstream
 
 TELEMETRY = 0x54
 

@@ -10,7 +10,7 @@ from router.access import AccessLevel
 from tests.gateway.bolt.graphs import HOST, TOKEN, client_of, closed
 from tests.gateway.bolt.scripted import MANIFEST_OF_NEO4J, PULL, SERVERS, Client, Graph, basic
 from tests.gateway.running import Running
-from tests.peers import Upstream, upstream
+from tests.upstreams import Upstream, upstream
 
 CAME_BY = "graph.pods.test:9999"
 OURS = f"{HOST}:8443"

@@ -17,7 +17,8 @@ from tests.gateway.bolt.scripted import Client, basic
 from tests.gateway.bolt.test_opening import refused, said
 from tests.gateway.running import Running
 from tests.gateway.wire.prefixes import recorded
-from tests.peers import Ending, Upstream, read_exactly, tls_to, trusting, upstream
+from tests.peers import Ending, read_exactly, tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 SECRETS = [TOKEN, OF_BOB, *(login.password for logins in LOGINS.values() for login in logins)]
 BOTH = pytest.mark.parametrize("access", [AccessLevel.PUBLIC, AccessLevel.READ])

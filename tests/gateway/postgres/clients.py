@@ -13,7 +13,8 @@ from router.access import AccessLevel
 from router.database import Database, Login
 from tests.gateway.postgres.scripted import PASSWORD, TOKEN
 from tests.gateway.running import Running
-from tests.peers import SSL_REQUEST, TlsPeer, Upstream, tls_to, trusting
+from tests.peers import SSL_REQUEST, TlsPeer, tls_to, trusting
+from tests.upstreams import Upstream
 
 BUDGET = 60.0  # seconds for an opening: more than any takes that is not hurried
 HOST = "db.pods.test"

@@ -10,7 +10,7 @@ from router.credentials import User
 from tests.gateway.postgres.clients import BUDGET, Seen
 from tests.gateway.postgres.scripted import by_scram, database, token
 from tests.gateway.running import Running, running
-from tests.peers import Upstream, upstream
+from tests.upstreams import Upstream, upstream
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from router.access import AccessLevel
 from router.credentials import Token
 from tests.gateway.postgres.logins import ITERATIONS, SALT, verifier
 from tests.gateway.running import Running
-from tests.peers import DEADLINE, Serve, read_exactly, read_to_end
+from tests.peers import DEADLINE, read_exactly, read_to_end
+from tests.upstreams import Serve
 
 READY = message(b"Z", b"I")
 OK = authentication(Auth.OK)

@@ -18,7 +18,8 @@ from router.credentials import User
 from router.database import Database, Login
 from tests.gateway.postgres.scripted import KEY, OK, READY, TOKEN, WELCOME, database, read_message, seen_out, token
 from tests.gateway.running import Running, running
-from tests.peers import DEADLINE, SSL_REQUEST, TlsPeer, Upstream, read_exactly, tls_to, trusting, upstream
+from tests.peers import DEADLINE, SSL_REQUEST, TlsPeer, read_exactly, tls_to, trusting
+from tests.upstreams import Upstream, upstream
 
 HOST = "db.pods.test"
 CLEARTEXT = authentication(Auth.CLEARTEXT)

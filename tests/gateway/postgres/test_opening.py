@@ -37,7 +37,7 @@ from tests.gateway.postgres.scripted import (
 from tests.gateway.running import Running
 from tests.gateway.talks import error_fields
 from tests.gateway.webtokens import ISSUER, P384, RSA, jwk, signed
-from tests.peers import Upstream, upstream
+from tests.upstreams import Upstream, upstream
 
 
 @pytest.mark.parametrize(("level", "role"), [("read", "reader"), ("write", "writer"), ("manage", "owner")])

@@ -26,7 +26,8 @@ from tests.gateway.postgres.clients import (
 from tests.gateway.postgres.scripted import TOKEN, token
 from tests.gateway.running import Running, Unforgetting
 from tests.gateway.talks import error_fields
-from tests.peers import TlsPeer, Upstream
+from tests.peers import TlsPeer
+from tests.upstreams import Upstream
 
 
 @pytest.mark.parametrize(("user", "password"), [("alice", "wrong"), ("nobody", TOKEN), ("bob", TOKEN), ("", "x")])

@@ -19,7 +19,8 @@ from tests.gateway.postgres.scripted import (
     database,
 )
 from tests.gateway.running import Running
-from tests.peers import DEADLINE, Serve, Upstream, upstream
+from tests.peers import DEADLINE
+from tests.upstreams import Serve, Upstream, upstream
 
 
 @pytest.fixture

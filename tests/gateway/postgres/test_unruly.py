@@ -34,7 +34,8 @@ from tests.gateway.postgres.scripted import (
 )
 from tests.gateway.running import Running, running
 from tests.gateway.talks import error_fields
-from tests.peers import TlsPeer, upstream
+from tests.peers import TlsPeer
+from tests.upstreams import upstream
 
 CLEARTEXT = authentication(Auth.CLEARTEXT)
 

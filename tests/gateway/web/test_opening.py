@@ -12,7 +12,8 @@ from gateway.options import Options
 from gateway.wire.httphead import LARGEST_HEAD
 from tests.gateway.running import Running, running
 from tests.gateway.talks import ask_http, head, http_answer
-from tests.peers import DEADLINE, Upstream, answer_http, plain_to, read_to_end, tls_to, trusting, upstream
+from tests.peers import DEADLINE, plain_to, read_to_end, tls_to, trusting
+from tests.upstreams import Upstream, answer_http, upstream
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from tests.gateway.pods import Pod, Silent, read_head, receive_head, receive_res
 from tests.gateway.running import Running
 from tests.gateway.web.site import request
 from tests.gateway.weblinks.clients import CHUNKED, HOST, SWITCHING, UPGRADE, links
-from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer, pattern, read_exactly, read_to_end, upstream
+from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer, pattern, read_exactly, read_to_end
+from tests.upstreams import upstream
 
 
 def test_much_goes_up_and_down_whole_past_a_slow_reader(gateway: Running, client: TlsPeer) -> None:

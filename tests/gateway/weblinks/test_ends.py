@@ -9,7 +9,8 @@ from tests.gateway.pods import OK, Silent, read_head, receive_response, receive_
 from tests.gateway.running import Running
 from tests.gateway.web.site import request
 from tests.gateway.weblinks.clients import GET, HOST, hear_at_once
-from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer, pattern, read_to_end, upstream
+from tests.peers import CHUNK, DEADLINE, Ending, TlsPeer, pattern, read_to_end
+from tests.upstreams import upstream
 
 
 @pytest.mark.parametrize(

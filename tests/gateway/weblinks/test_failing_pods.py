@@ -9,7 +9,8 @@ from tests.gateway.pods import OK, Pod, answering, read_head, receive_head, rece
 from tests.gateway.running import Running
 from tests.gateway.web.site import request
 from tests.gateway.weblinks.clients import GET, HOST, SECOND
-from tests.peers import DEADLINE, Ending, TlsPeer, read_to_end, reset, upstream
+from tests.peers import DEADLINE, Ending, TlsPeer, read_to_end, reset
+from tests.upstreams import upstream
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from tests.gateway.pods import Pod, receive_response
 from tests.gateway.running import Running
 from tests.gateway.web.site import request
 from tests.gateway.weblinks.clients import CHUNKED, GET, HOST, links
-from tests.peers import TlsPeer, tls_to, trusting, upstream
+from tests.peers import TlsPeer, tls_to, trusting
+from tests.upstreams import upstream
 
 
 def test_one_address_does_not_take_all_connections_to_podgate_itself(gateway: Running, ca: trustme.CA) -> None:

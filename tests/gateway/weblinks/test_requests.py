@@ -11,7 +11,8 @@ from tests.gateway.pods import Pod, read_head, receive_head, receive_response, r
 from tests.gateway.running import Running
 from tests.gateway.web.site import ALICE, BOB, GRANTS, bearer, request
 from tests.gateway.weblinks.clients import GET, HOST, SECOND, links, links_now
-from tests.peers import CHUNK, Ending, TlsPeer, pattern, read_to_end, upstream
+from tests.peers import CHUNK, Ending, TlsPeer, pattern, read_to_end
+from tests.upstreams import upstream
 
 
 def test_requests_of_a_kept_alive_connection_are_answered_one_by_one(gateway: Running, client: TlsPeer) -> None:

@@ -14,7 +14,8 @@ from gateway.wire.httphead import LARGEST_HEAD
 from tests.gateway.pods import OK, Pod, read_head, receive_response, receive_rest
 from tests.gateway.running import Running, running
 from tests.gateway.weblinks.clients import GET, HOST, OPTIONS, SECOND, links
-from tests.peers import DEADLINE, Ending, TlsPeer, read_to_end, tls_to, trusting, upstream
+from tests.peers import DEADLINE, Ending, TlsPeer, read_to_end, tls_to, trusting
+from tests.upstreams import upstream
 
 
 def test_an_idle_connection_is_ended_with_a_goodbye(leaf: Leaf, ca: trustme.CA) -> None:

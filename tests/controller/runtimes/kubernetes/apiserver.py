@@ -12,10 +12,9 @@ place of the true ones.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,26 +23,13 @@ import h11
 import trio
 
 from controller.pulse import Pulse
+from tests.controller.runtimes.kubernetes.answering import Fault, answer_fault, put, read_request, send, send_pieces
 
 JSON = dict[str, Any]
 Send = Callable[[bytes], Any]
 
 OWNERS = "ownerReferences"
 FIXED = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")  # of a StatefulSet for ever
-
-
-@dataclass
-class Fault:
-    """What is answered to the next request that fits, in place of the truth."""
-
-    status: int = 200
-    body: bytes = b"{}"
-    headers: dict[str, str] = field(default_factory=dict)
-    method: str = "GET"
-    part: str = ""  # of the path and query
-    cut: bool = False  # the connection is broken instead of ending the answer
-    hang: bool = False  # nothing more comes, and it stays open
-    after: int = 0  # requests that fit and are answered truly before
 
 
 class Log(bytearray):
@@ -232,7 +218,7 @@ class ApiServer:
         try:
             async with stream:
                 while True:
-                    head, body = await _request(wire, stream)
+                    head, body = await read_request(wire, stream)
                     if head is None:
                         return
                     await self._answer(wire, stream, head, body)
@@ -247,11 +233,11 @@ class ApiServer:
         self.requests.append(f"{method} {target}")
         fault = self._fault(method, target)
         if fault is not None:
-            await _answer_fault(wire, stream, fault)
+            await answer_fault(wire, stream, fault)
             return
         scheme, _space, shown = dict(head.headers).get(b"authorization", b"").decode().partition(" ")
         if self.token and (scheme.lower(), shown) != ("bearer", self.token):
-            await _send(wire, stream, 401, json.dumps(Problem(401, "Unauthorized").document()).encode())
+            await send(wire, stream, 401, json.dumps(Problem(401, "Unauthorized").document()).encode())
             return
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -260,17 +246,17 @@ class ApiServer:
         accept = dict(head.headers).get(b"accept", b"").decode()
         try:
             if parts[-1] == "log":
-                await _stream(wire, stream, self._log_lines(parts[1], query), self._ending, self.pace)
+                await send_pieces(wire, stream, self._log_lines(parts[1], query), self._ending, self.pace)
             elif method == "GET" and len(parts) == 1 and query.get("watch") == "true":
                 with trio.move_on_after(float(query["timeoutSeconds"])) as life:
-                    await _stream(wire, stream, self._events(parts[0], query, accept), self._ending, self.pace)
+                    await send_pieces(wire, stream, self._events(parts[0], query, accept), self._ending, self.pace)
                 if life.cancelled_caught:
-                    await _put(wire, stream, h11.EndOfMessage())
+                    await put(wire, stream, h11.EndOfMessage())
             else:
                 status, document = self._do(method, parts, query, json.loads(body) if body else {}, kind)
-                await _send(wire, stream, status, json.dumps(_accepted(document, accept)).encode())
+                await send(wire, stream, status, json.dumps(_accepted(document, accept)).encode())
         except Problem as problem:
-            await _send(wire, stream, problem.status, json.dumps(problem.document()).encode())
+            await send(wire, stream, problem.status, json.dumps(problem.document()).encode())
 
     def _fault(self, method: str, target: str) -> Fault | None:
         for fault in self.faults:
@@ -468,92 +454,3 @@ def _selected(thing: JSON, query: dict[str, str]) -> bool:
         if thing.get(name) != value:
             return False
     return True
-
-
-async def _request(wire: h11.Connection, stream: trio.abc.Stream) -> tuple[h11.Request | None, bytes]:
-    head, body = None, b""
-    while True:
-        event = wire.next_event()
-        if event is h11.NEED_DATA:
-            wire.receive_data(bytes(await stream.receive_some(65536)))
-        elif isinstance(event, h11.Request):
-            head = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-        elif isinstance(event, h11.EndOfMessage):
-            return head, body
-        else:
-            return None, b""
-
-
-async def _send(wire: h11.Connection, stream: trio.abc.Stream, status: int, body: bytes) -> None:
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    await _put(wire, stream, h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
-
-
-async def _stream(
-    wire: h11.Connection, stream: trio.abc.Stream, pieces: AsyncGenerator[bytes], ending: trio.Event, pace: float
-) -> None:
-    """Answer by pieces, as they come, until they end or nobody reads them any more."""
-    async with aclosing(pieces):
-        first = await anext(pieces)
-        await _put(wire, stream, h11.Response(status_code=200, headers=[("Transfer-Encoding", "chunked")]))
-        ended = False
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_gone, stream, nursery.cancel_scope)
-            nursery.start_soon(_until_told, ending, nursery.cancel_scope)
-            if first:
-                await _put(wire, stream, h11.Data(data=first))
-            async for piece in pieces:
-                if pace:
-                    await _drip(wire, stream, piece, pace)
-                elif piece:
-                    await _put(wire, stream, h11.Data(data=piece))
-            ended = True
-            nursery.cancel_scope.cancel()
-        if ended or ending.is_set():
-            await _put(wire, stream, h11.EndOfMessage())
-
-
-async def _drip(wire: h11.Connection, stream: trio.abc.Stream, data: bytes, pace: float) -> None:
-    for at in range(len(data)):
-        await _put(wire, stream, h11.Data(data=data[at : at + 1]))
-        await trio.sleep(pace)
-
-
-async def _until_told(ending: trio.Event, scope: trio.CancelScope) -> None:
-    await ending.wait()
-    scope.cancel()
-
-
-async def _until_gone(stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
-    with suppress(trio.BrokenResourceError):
-        await stream.receive_some(1)
-    scope.cancel()
-
-
-async def _answer_fault(wire: h11.Connection, stream: trio.abc.Stream, fault: Fault) -> None:
-    headers = list(fault.headers.items())
-    if fault.cut or fault.hang:
-        headers.append(("Transfer-Encoding", "chunked"))
-        await _put(wire, stream, h11.Response(status_code=fault.status, headers=headers))
-        if fault.body:
-            await _put(wire, stream, h11.Data(data=fault.body))
-        if fault.hang:
-            await stream.receive_some(1)
-        await stream.aclose()
-        return
-    headers.append(("Content-Length", str(len(fault.body))))
-    await _put(wire, stream, h11.Response(status_code=fault.status, headers=headers), *_body(fault.body))
-
-
-def _body(body: bytes) -> Iterator[h11.Event]:
-    yield h11.Data(data=body)
-    yield h11.EndOfMessage()
-
-
-async def _put(wire: h11.Connection, stream: trio.abc.Stream, *events: h11.Event) -> None:
-    for event in events:
-        data = wire.send(event)
-        if data:
-            await stream.send_all(data)

@@ -9,7 +9,8 @@ import trio
 from controller.runtimes.kubernetes import client
 from controller.runtimes.kubernetes.access import Access, CredentialsFailure
 from controller.runtimes.kubernetes.client import Cluster, ClusterFailure, Gone
-from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault
+from tests.controller.runtimes.kubernetes.answering import Fault
+from tests.controller.runtimes.kubernetes.apiserver import ApiServer
 
 POD = "/api/v1/namespaces/podgate/pods/a"
 

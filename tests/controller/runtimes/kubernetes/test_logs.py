@@ -13,7 +13,8 @@ from controller.runtimes import RuntimeFailure
 from controller.runtimes.kubernetes import following
 from controller.runtimes.kubernetes.stamped import MISSING
 from tests.controller.runtimes.homes import PATIENCE, Living
-from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault, now
+from tests.controller.runtimes.kubernetes.answering import Fault
+from tests.controller.runtimes.kubernetes.apiserver import ApiServer, now
 from tests.controller.runtimes.kubernetes.cluster import cluster_life
 
 LOG = "pg-p1-0/pod"

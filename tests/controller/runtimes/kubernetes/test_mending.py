@@ -15,7 +15,8 @@ from controller.runtimes.kubernetes import client, mending, runtime
 from controller.runtimes.kubernetes.runtime import KubernetesRuntime
 from controller.runtimes.kubernetes.settings import ClusterSettings
 from tests.controller.runtimes.homes import PATIENCE, SECRETS, Living
-from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault
+from tests.controller.runtimes.kubernetes.answering import Fault
+from tests.controller.runtimes.kubernetes.apiserver import ApiServer
 from tests.controller.runtimes.kubernetes.cluster import SETTINGS, cluster_life
 
 JSON = dict[str, Any]

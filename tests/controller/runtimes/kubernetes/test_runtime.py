@@ -12,7 +12,8 @@ from controller.runtimes.kubernetes.manifests import KEY, stateful_set, volume_o
 from controller.runtimes.kubernetes.order import judge, offered
 from controller.runtimes.kubernetes.runtime import MOST_READERS
 from tests.controller.runtimes.homes import LISTEN, PATIENCE, SECRETS, TEMPLATES, Living
-from tests.controller.runtimes.kubernetes.apiserver import ApiServer, Fault, now
+from tests.controller.runtimes.kubernetes.answering import Fault
+from tests.controller.runtimes.kubernetes.apiserver import ApiServer, now
 from tests.controller.runtimes.kubernetes.cluster import SETTINGS, cluster, cluster_life
 
 JSON = dict[str, Any]

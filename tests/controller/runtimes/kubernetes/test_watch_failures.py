@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from controller.runtimes.kubernetes import watching
 from controller.runtimes.kubernetes.watching import LONGEST_PAUSE, LONGEST_WAIT, SILENCE
-from tests.controller.runtimes.kubernetes.apiserver import Fault
+from tests.controller.runtimes.kubernetes.answering import Fault
 from tests.controller.runtimes.kubernetes.watched import LISTS, PATIENCE, WATCHES, World, error, new_world
 
 AT_ONCE = (0.0, 0.5)  # virtual seconds until all is told

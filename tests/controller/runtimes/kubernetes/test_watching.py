@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from controller.runtimes.kubernetes import watching
 from controller.runtimes.kubernetes.client import ClusterFailure
 from controller.runtimes.kubernetes.watching import LONGEST_EVENT, lines
-from tests.controller.runtimes.kubernetes.apiserver import Fault
+from tests.controller.runtimes.kubernetes.answering import Fault
 from tests.controller.runtimes.kubernetes.watched import LISTS, WATCHES, World, error, new_world
 
 
