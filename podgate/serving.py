@@ -29,7 +29,7 @@ from gateway.supervisor import Plan, Supervisor
 from podgate.cli.failure import Failure
 from podgate.cli.output import talk
 from podgate.following import OWN, Follow, enrol
-from podgate.supervise import AlreadyRunning, only_one, run
+from podgate.supervise import AlreadyRunning, CannotBegin, only_one, run
 from router.hostname import normalise
 
 
@@ -244,5 +244,13 @@ def _told() -> Iterator[None]:
     """Turn what can go wrong at the start into one sentence."""
     try:
         yield
-    except (CannotListen, CertificateProblem, AlreadyRunning, HomeProblem, TurnedAway, ValueError) as error:
+    except (
+        AlreadyRunning,
+        CannotBegin,
+        CannotListen,
+        CertificateProblem,
+        HomeProblem,
+        TurnedAway,
+        ValueError,
+    ) as error:
         raise Failure(str(error)) from error

@@ -24,10 +24,15 @@ log = logging.getLogger("podgate.serve")
 CRASH_SPAN = 5.0  # seconds: a controller that ends sooner is started again after a growing pause
 CRASH_FIRST, CRASH_LAST = 0.2, 10.0  # seconds of that pause
 CONTROLLER_GRACE = 10.0  # seconds for the controller to end
+UNUSABLE = 2  # the status of a controller whose settings cannot be
 
 
 class AlreadyRunning(Exception):
     """Another process works on this home; the text says so and what to do."""
+
+
+class CannotBegin(Exception):
+    """The controller cannot be as it is told to be; the text says so and what to do."""
 
 
 @contextmanager
@@ -51,15 +56,27 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
 
 
 async def run(supervisor: Supervisor, controller: list[str] | None, on_ready: Callable[[], None]) -> None:
-    """Run a gateway, and beside it the controller started by the command line `controller`, until told to stop."""
+    """Run a gateway, and beside it the controller started by the command line `controller`, until told to stop.
+
+    Raises CannotBegin.
+    """
+    begun = True
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
+
+            def refuse() -> None:
+                nonlocal begun
+                begun = False
+                nursery.cancel_scope.cancel()
+
             nursery.start_soon(_obey, signals, supervisor, nursery.cancel_scope)
             nursery.start_soon(_announce, supervisor, on_ready)
             if controller is not None:
-                nursery.start_soon(_keep_controller, controller)
+                nursery.start_soon(_keep_controller, controller, refuse)
             await supervisor.run()
             nursery.cancel_scope.cancel()
+    if not begun:
+        raise CannotBegin("the controller cannot begin; mend what it says above, and start again")
 
 
 async def _announce(supervisor: Supervisor, on_ready: Callable[[], None]) -> None:
@@ -81,12 +98,20 @@ async def _obey(signals: object, supervisor: Supervisor, everything: trio.Cancel
             supervisor.drain()
 
 
-async def _keep_controller(command: list[str]) -> None:
-    """Keep one controller process alive. It ends by itself when this process does: its pipe reads an end."""
-    pause = 0.0
+async def _keep_controller(command: list[str], refuse: Callable[[], None]) -> None:
+    """Keep one controller process alive. It ends by itself when this process does: its pipe reads an end.
+
+    Where the first one cannot be as it is told to be, `refuse` is called: later ones may meet settings that somebody is
+    about to change, while pods and links go on.
+    """
+    pause, is_first = 0.0, True
     while True:
         began = time.monotonic()
         status = await _run_controller(command)
+        if is_first and status == UNUSABLE:
+            refuse()
+            return
+        is_first = False
         pause = min(max(pause * 2, CRASH_FIRST), CRASH_LAST) if time.monotonic() - began < CRASH_SPAN else 0.0
         log.error("controller ended (status %s); pods and links go on, started again in %.1f s", status, pause)
         await trio.sleep(pause)

@@ -55,7 +55,8 @@ MUCH: JSON = {
     },
     "controller": {
         "replicas": 2,
-        "database": {"secret": "podgate-database", "port": 6432},
+        "database": {"secret": "podgate-database", "caKey": "ca.crt", "port": 6432},
+        "proxyFrom": ["10.0.1.0/24"],
         "oidc": {"secret": "podgate-oidc"},
         "service": {"type": "LoadBalancer", "annotations": {"a.example/b": "c"}},
         "priorityClassName": "system-cluster-critical",

@@ -91,6 +91,7 @@ def _changed(path: str, value: Any, values: JSON = LEAST) -> JSON:
         ("controller.service.type", "NodePort", "'/controller/service/type': value must be one of"),
         ("controller.replicas", 2, "controller.replicas: several controllers share a PostgreSQL database"),
         ("controller.database.secret", "podgate", "keep it in another Secret"),
+        ("controller.database.caKey", "ca.crt", "controller.database.caKey: it is a key of the Secret that"),
         ("tls.caKey", "ca.crt", "tls.caKey: it is a key of the Secret that tls.secret names"),
         ("pods.settings.namespace", "default", "pods.settings.namespace: it follows from pods.namespace"),
         ("metrics.podMonitor", True, "name the namespace of Prometheus in metrics.namespace"),

@@ -14,7 +14,7 @@ from controller.home import ensure_tokens
 from controller.store.store import Store
 from gateway.standing import TELL_ANYWAY
 from podgate.cli import app
-from tests.deploy.charts import JSON, container, one, pod_specs
+from tests.deploy.charts import JSON, ROOT, container, one, pod_specs
 from tests.running import PATIENCE
 
 
@@ -68,6 +68,25 @@ def test_a_gateway_is_told_all_that_the_values_say(rendered: dict[str, list[JSON
     }  # fmt: skip
     assert {name: told[name] for name in wanted} == wanted
     assert ",".join(told["proxy_from"]) == "10.0.0.0/24,2001:db8::/64"  # type: ignore[arg-type]
+
+
+def test_clients_of_the_door_are_who_they_are(rendered: dict[str, list[JSON]]) -> None:
+    told = parsed(container(spec_of(rendered["much"], "podgate-controller"), "door")["args"], ENV)
+    assert told["proxy_from"] == ["10.0.1.0/24"]
+    assert one(rendered["much"], "Service", "podgate-controller")["spec"]["externalTrafficPolicy"] == "Local"
+    assert "externalTrafficPolicy" not in one(rendered["least"], "Service", "podgate-controller")["spec"]
+
+
+def test_the_database_s_authority_is_where_its_address_is_told_to_name_it(rendered: dict[str, list[JSON]]) -> None:
+    spec = spec_of(rendered["much"], "podgate-controller")
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "database")
+    assert volume["secret"]["secretName"] == "podgate-database"
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]  # not the address itself
+    mounts = {each["name"]: each for each in container(spec, "controller")["volumeMounts"]}
+    assert (mounts["database"]["mountPath"], mounts["database"]["readOnly"]) == ("/etc/podgate/database", True)
+    assert "database" not in {each["name"] for each in container(spec, "door")["volumeMounts"]}
+    documented = (ROOT / "docs" / "install-kubernetes.md").read_text()
+    assert "sslrootcert=/etc/podgate/database/ca.crt" in documented
 
 
 def test_gateways_find_each_other_by_names_that_there_will_be(rendered: dict[str, list[JSON]]) -> None:
