@@ -26,6 +26,6 @@ podgate bench run [EXPERIMENT…] [--peers …] [--runs N] [--seconds S] [--out 
 podgate bench report DIR
 podgate bench pod NAME
 podgate bench paper [--only graph|rows|arrivals] [--runs N] [--sizes …] [--uri NAME=bolt+s://… --auth NAME=USER]
-podgate bench scale [--pods N,N] [--gateways N] [--rate CHANGES] [--seconds S] [--rates …] [--store …] [--out DIR] [--json]
+podgate bench scale [--pods N,N] [--gateways N] [--rate CHANGES] [--seconds S] [--store …] [--out DIR] [--json]
 podgate bench soak [--connections N] [--minutes M] [--workers N] [--out DIR] [--json]
 """
