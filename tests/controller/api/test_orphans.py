@@ -1,10 +1,12 @@
 """What is left in the runtime of pods that nobody knows: told to administrators, and taken away by name alone."""
 
 import pytest
+import trio
 
 from controller import orphans
 from controller.runtimes import Stage
 from tests.controller.api.conftest import Api
+from tests.peers import DEADLINE
 
 
 async def found(api: Api) -> list[dict[str, str]]:
@@ -37,7 +39,9 @@ async def test_one_is_stopped_and_taken_away(api: Api, stage: Stage, done: list[
 
 async def test_a_pod_is_no_orphan(api: Api) -> None:
     await api.create()
-    await api.admin.get("/v1/pods/mydb/wait?until=available&timeout=10")
+    with trio.fail_after(DEADLINE):
+        while not api.runtime.pods:
+            await trio.lowlevel.checkpoint()
     (key,) = api.runtime.pods
     refused = await api.admin.delete(f"/v1/orphans/{key}")
     assert (refused.status_code, refused.json()["detail"]) == (404, f"there is no orphan {key!r}; see podgate orphans")

@@ -157,6 +157,10 @@ def test_a_database_that_cannot_be_used_and_its_password_unsaid(monkeypatch: pyt
 
 def test_a_database_that_a_file_names_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "url").write_text("postgresql+psycopg://podgate:hunter2secret@127.0.0.1:1/podgate\n")
+    (tmp_path / "url").chmod(0o600)
     monkeypatch.setenv("PODGATE_DATABASE_URL_FILE", str(tmp_path / "url"))
     (finding,) = database.look()
     assert (finding.state, "127.0.0.1" in finding.found, "hunter2" in str(finding)) == (State.WRONG, True, False)
+    (tmp_path / "url").chmod(0o644)
+    (finding,) = database.look()
+    assert (finding.state, "chmod 600" in str(finding)) == (State.WRONG, True)
