@@ -60,6 +60,7 @@ class Routing:
         self._told: tuple[Version, int] | None = None  # what was acknowledged last
         self._was_told = False  # the source has been there in our life
         self._is_followed = False  # it is there now
+        self._is_missed = False  # it was told that it is not
         self._behind_since = 0.0  # of a clock that never goes back; counts while a worker is behind
         self._running = trio.Event()  # set, and made anew, whenever a worker runs another version
         self._changed = trio.Event()  # the same for the table
@@ -111,7 +112,7 @@ class Routing:
                     nursery.start_soon(self._follow_once, send)
                     async for document in receive:
                         self._take(document)
-                        self._is_followed = True
+                        self._tell_of_found()
                         pause = RETRY_FIRST
             except* (OSError, httpx.HTTPError, ValueError) as lost:
                 if pause < RETRY_LAST <= pause * 2:  # once, when it has been away for longer than a restart takes
@@ -120,7 +121,13 @@ class Routing:
             await trio.sleep(pause)
             pause = min(pause * 2, RETRY_LAST)
 
+    def _tell_of_found(self) -> None:
+        if self._is_missed:
+            log.info("routes: the source is there again; going on with version %d", self._number)
+        self._is_followed, self._is_missed = True, False
+
     def _tell_of_lost(self, error: BaseException) -> None:
+        self._is_missed = True
         if isinstance(error, NotUp) and not self._was_told:  # `podgate serve` starts both at once
             log.info("routes: waiting for the controller to start; going on with version %d", self._number)
             return

@@ -21,11 +21,13 @@ from bench.scale.objects import (
     A_UID,
     AN_ADDRESS,
     CLAIMS,
+    PARTS,
     PODS,
     SETS,
     end_of,
     first_texts,
     is_ready,
+    known_of,
     managed,
     merged,
     name_of,
@@ -87,8 +89,11 @@ class Cluster:
         self, nursery: trio.Nursery, told: Callable[[str, str, str], None], starting: float, stopping: float
     ) -> None:
         self.version = 1
-        self.objects: dict[str, dict[str, Stored]] = {SETS: {}, PODS: {}, CLAIMS: {}, "events": {}}
+        self.objects: dict[str, dict[str, Stored]] = {
+            plural: {} for plural in (SETS, PODS, CLAIMS, *PARTS.values(), "events")
+        }
         self.logs: dict[str, Log] = {}
+        self._said: dict[tuple[str, str], bytes] = {}  # of parts: how they were applied, which is not kept otherwise
         self._nursery = nursery
         self._told = told
         self._starting = starting
@@ -103,10 +108,10 @@ class Cluster:
         """Have these pods be there as if they had been for long; nobody is told."""
         texts = first_texts()
         for each in inhabitants:
-            address = next(self._addresses)
-            for plural in (SETS, PODS, CLAIMS) if each.on else (SETS, CLAIMS):
+            address, uid = next(self._addresses), str(uuid.uuid4())  # the uids of different kinds are never compared
+            for plural in [of for of, on in texts if on == each.on and (on or of != PODS)]:
                 text = texts[plural, each.on].replace(A_KEY, each.key).replace(A_NAME, each.name)
-                thing = json.loads(text.replace(AN_ADDRESS, address).replace(A_UID, str(uuid.uuid4())))
+                thing = json.loads(text.replace(AN_ADDRESS, address).replace(A_UID, uid))
                 self.version += 1
                 thing["metadata"]["resourceVersion"] = str(self.version)
                 self.objects[plural][thing["metadata"]["name"]] = Stored(thing, text_of(thing))
@@ -129,17 +134,25 @@ class Cluster:
         return stored
 
     def apply(self, plural: str, name: str, document: JSON) -> Stored:
-        """Make an object as the document says; what it does not say stays."""
+        """Make an object as the document says; what it does not say stays. Where nothing changes, nothing is told."""
         found = self.find(plural, name)
+        if plural in PARTS.values():
+            said = text_of(document)
+            if found is not None and self._said.setdefault((plural, name), said) == said:
+                return self.objects[plural][name]
+            self._said[plural, name] = said
+            document = known_of(document)
         if found is None:
             document["metadata"]["managedFields"] = managed(document)
             if plural == SETS:
                 document["status"] = {"replicas": 0}
             return self.put(plural, document)
-        metadata = found["metadata"]
+        metadata = dict(found["metadata"])
         for each in ("labels", "annotations"):
-            metadata[each] = {**metadata.get(each, {}), **document["metadata"].get(each, {})}
-        return self.put(plural, {**found, **{key: document[key] for key in document if key != "metadata"}})
+            if each in document["metadata"]:
+                metadata[each] = {**metadata.get(each, {}), **document["metadata"][each]}
+        new = {**found, **document, "metadata": metadata}
+        return self.objects[plural][name] if new == found else self.put(plural, new)
 
     def merge(self, plural: str, name: str, patch: JSON) -> Stored:
         """Change an object. Raises KeyError."""
@@ -169,10 +182,11 @@ class Cluster:
         found = self.objects.get(plural, {}).pop(name, None)
         if found is None:
             return
+        self._said.pop((plural, name), None)
         self._stamp(found.thing)
         self._tell(plural, b"DELETED", Stored(found.thing, text_of(found.thing)))
         if plural == SETS:
-            for other in ("services", "secrets", "configmaps", "networkpolicies"):
+            for other in PARTS.values():
                 self.drop(other, name)
 
     def _stamp(self, thing: JSON) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.scale.population import SINCE, TEMPLATE
 from controller.runtimes import Launch
-from controller.runtimes.kubernetes.manifests import NAME, STOPPED, stateful_set, volume_of
+from controller.runtimes.kubernetes.manifests import NAME, STOPPED, belongings, owner_of, stateful_set, volume_of
 from controller.runtimes.kubernetes.order import judge, offered
 from controller.runtimes.kubernetes.settings import ClusterSettings
 from controller.templates import load_templates
@@ -16,6 +16,7 @@ from controller.templates import load_templates
 JSON = dict[str, Any]
 
 SETS, PODS, CLAIMS = "statefulsets", "pods", "persistentvolumeclaims"
+PARTS = {"Service": "services", "Secret": "secrets", "ConfigMap": "configmaps", "NetworkPolicy": "networkpolicies"}
 SETTINGS = ClusterSettings(policies_enforced=True)
 A_KEY, A_NAME, AN_ADDRESS, A_UID = "zzkey", "zzname", "zzaddress", "zzuid"  # to be replaced in the first objects' text
 
@@ -87,10 +88,17 @@ def first_texts() -> dict[tuple[str, bool], str]:
         thing["status"] = {"replicas": int(on), "readyReplicas": int(on)}
         for each in pod["status"]["conditions"]:
             each["lastTransitionTime"] = since
-        for plural, document in ((SETS, thing), (PODS, pod), (CLAIMS, held)):
+        thing["metadata"]["uid"] = A_UID
+        parts = [(PARTS[part["kind"]], known_of(part)) for part in belongings(order, owner_of(thing))]
+        for plural, document in ((SETS, thing), (PODS, pod), (CLAIMS, held), *parts):
             document["metadata"] |= {"uid": A_UID, "creationTimestamp": since, "managedFields": managed(document)}
             texts[plural, on] = json.dumps(document)
     return texts
+
+
+def known_of(part: JSON) -> JSON:
+    """Give what is told of a part: its metadata is all that anybody asks for."""
+    return {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": dict(part["metadata"])}
 
 
 def managed(document: JSON) -> list[JSON]:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from bench.scale import kept
 from bench.scale.cluster import Cluster
 from bench.scale.kept import Scale
 from bench.scale.marks import Arrival, Fact, Mark, What, Wish, arrivals, in_time, unseen, wrong
-from bench.scale.objects import CLAIMS, PODS, SETS
+from bench.scale.objects import CLAIMS, PARTS, PODS, SETS
 from bench.scale.plan import Plan
 from bench.scale.population import populate
 from bench.scale.processes import CHANGES, CLUSTER, CONTROLLER, GATEWAYS
 from bench.scale.questions import ACHIEVED, ALL, CPU, EVERY, FAILED, GROUPS, LOST, MEMORY, RATE, SIZE, STARTUP, question
 from bench.scale.report import broken, report
+
+POLICIES = PARTS["NetworkPolicy"]
 
 HOST = "a.pods.localhost"
 UP, DOWN = ("available", "10.0.0.1:8080", "owner"), ("starting", "", "owner")
@@ -96,8 +99,16 @@ async def test_the_double_makes_and_ends_pods_as_a_cluster_does(autojump_clock: 
         cluster.merge(SETS, name, {"spec": {"replicas": 0}})
         await trio.sleep(1.0)
         assert (cluster.find(PODS, f"{name}-0"), len(told)) == (None, 2)
+        policy = {"metadata": {"name": name}, "spec": {"podSelector": {}}}
+        known = cluster.log(POLICIES).count
+        assert cluster.apply(POLICIES, name, deepcopy(policy)).thing == cluster.find(POLICIES, name)
+        assert cluster.log(POLICIES).count == known, "it is there from the beginning"
+        cluster.drop(POLICIES, name)
+        for _ in range(2):
+            cluster.apply(POLICIES, name, deepcopy(policy))
+        assert cluster.log(POLICIES).count == known + 2, "gone, and made once"
         cluster.delete(SETS, name, {"propagationPolicy": "Foreground"}, by_hand=False)
-        assert cluster.find(SETS, name) is None
+        assert (cluster.find(SETS, name), cluster.find(POLICIES, name)) == (None, None)
         log = cluster.log(PODS)
         events = [json.loads(line) for line in log.after(0).splitlines()]
         assert [each["type"] for each in events] == [

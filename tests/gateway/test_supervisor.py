@@ -173,6 +173,11 @@ async def test_a_controller_that_has_yet_to_start_is_no_fault(
         source.cut()
         await source.until_followed(source.followers + 8)
         assert caplog.text.count("source away: away; going on with version 1") == 1
+        assert "there again; going on with version 1" in caplog.text
+        source.away = False
+        source.say(snapshot(2, [route(HOST, echoing)]))
+        await source.until_acknowledged(Version("one", 2))
+        assert caplog.text.count("there again; going on with version 2") == 1
 
 
 async def test_a_table_is_kept_however_soon_the_gateway_ends(
