@@ -46,7 +46,8 @@ def _draw(panels: Sequence[Callable[[Axes], None]], title: str, axis: str, place
         axes.set_xlabel(axis)
         axes.set_xticks(places, [f"{place:,}" for place in places], fontsize=8)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="upper left", fontsize=8)
+            # Below, since lines go everywhere.
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8)
     named = style.finish(
         figure, title, "A simulation: the controller is real, the cluster and the gateways are not", path
     )
