@@ -5,8 +5,9 @@ different sizes are mingled evenly over the whole time: whatever drifts meanwhil
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from bench.document import Documented
 
 GRAPH, ROWS, ARRIVALS = "graph", "rows", "arrivals"
 PARTS = (GRAPH, ROWS, ARRIVALS)
@@ -23,7 +24,7 @@ LEAST = 5  # runs of it for all that
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Documented):
     """How much."""
 
     sizes: tuple[int, ...] = (10_000, 200_000, 500_000)
@@ -33,18 +34,6 @@ class Plan:
     arrival_runs: int = 3
     seconds: float = 3.0  # of arrivals at a rate
     ways: tuple[str, ...] = ()  # who takes part, direct included
-
-    def to_document(self) -> dict[str, Any]:
-        """Give it as JSON carries it."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Plan":
-        """Read what `to_document` gave."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
-        }
-        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What is to be simulated."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from bench.document import Documented
 
 DOMAIN = "pods.localhost"
 NAMESPACE = "podgate"
@@ -35,7 +36,7 @@ MIX: Mapping[Kind, int] = {  # of a hundred changes
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Documented):
     """How much."""
 
     sizes: tuple[int, ...] = (1_000, 3_000, 10_000)  # pods
@@ -48,15 +49,3 @@ class Plan:
     stopping: float = 0.1  # seconds from its being told to end to its end
     seed: int = 7
     store: str = SQLITE
-
-    def to_document(self) -> dict[str, Any]:
-        """Give it as JSON carries it."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Plan":
-        """Read what `to_document` gave."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
-        }
-        return cls(**fields)

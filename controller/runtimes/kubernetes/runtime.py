@@ -258,7 +258,12 @@ class KubernetesRuntime:
 
     async def _take(self, key: str) -> None:
         """Wait until the mirror takes an object of a pod, also where nothing else is seen by it."""
-        await self._waiting.setdefault(key, trio.Event()).wait()
+        waiting = self._waiting.setdefault(key, trio.Event())
+        try:
+            await waiting.wait()
+        finally:
+            if self._waiting.get(key) is waiting and not waiting.statistics().tasks_waiting:
+                del self._waiting[key]  # the last one left, and the pod may be gone
 
     def _taken(self, key: str) -> None:
         """Wake who waits for that, and nobody else: hundreds may wait for as many pods."""

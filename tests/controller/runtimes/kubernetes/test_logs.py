@@ -11,6 +11,7 @@ import trio.testing
 
 from controller.runtimes import RuntimeFailure
 from controller.runtimes.kubernetes import following
+from controller.runtimes.kubernetes.runtime import KubernetesRuntime
 from controller.runtimes.kubernetes.stamped import MISSING
 from tests.controller.runtimes.homes import PATIENCE, Living
 from tests.controller.runtimes.kubernetes.answering import Fault
@@ -259,3 +260,15 @@ async def test_a_log_that_is_whole_is_not_asked_for_again(api: ApiServer, living
             await trio.testing.wait_all_tasks_blocked(0.005)
     assert len(asked(api)) == 2
     assert reader.text == "bye\n"
+
+
+async def test_who_stops_reading_leaves_nothing_behind(api: ApiServer, living: Living) -> None:
+    assert isinstance(living.runtime, KubernetesRuntime)
+    async with reading(living) as reader, reading(living):
+        ended(api)
+        api.write(LOG, b"bye\n")
+        await reader.until("bye\n")
+        with trio.fail_after(PATIENCE):
+            while not living.runtime._waiting:
+                await trio.lowlevel.checkpoint()
+    assert living.runtime._waiting == {}
